@@ -1,0 +1,55 @@
+# Sluice: the targets that people use. Each does the set-up it needs; the second time that is quick.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PREFIX ?= /usr/local
+FUZZ_SECONDS ?= 60
+SWIFT_BUILD = swift build
+RELEASE = --configuration release --static-swift-stdlib
+
+.PHONY: help setup build build-tests release run test lab-shell bench fuzz format check docs install clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## install what the other targets need, and say it before
+	@scripts/setup
+
+build: ## build sluice for debugging
+	@$(SWIFT_BUILD) --product sluice
+
+build-tests:
+	@$(SWIFT_BUILD) --build-tests
+
+release: ## build the stripped program that install installs
+	@$(SWIFT_BUILD) $(RELEASE) --product sluice -Xlinker -s
+
+run: setup ## apply an example in the lab, or list and plan on this machine's own SR-IOV ports
+	@scripts/run
+
+test: setup build-tests ## run all tests: here, and in the lab on a real kernel
+	@scripts/test
+
+lab-shell: setup build ## a shell on the lab's kernel, with sluice on PATH
+	@lab/lab shell
+
+bench: setup release ## measure against shell scripts and iproute2, and write Benchmarks/RESULTS.md
+	@$(SWIFT_BUILD) $(RELEASE) --product link-bench -Xlinker -s -Xswiftc -static-executable
+	@Benchmarks/run
+
+fuzz: ## run every fuzz target for FUZZ_SECONDS (60)
+	@Fuzz/run $(FUZZ_SECONDS)
+
+format: ## format the sources
+	@swift format --in-place --recursive Package.swift Sources Tests Benchmarks Fuzz/Targets
+
+check: ## check format, generated files and what the pure targets link
+	@scripts/check
+
+docs: build ## write the generated files: JSON Schema, completions, manual
+	@scripts/generate
+
+install: release ## install sluice, completions and the manual below PREFIX (/usr/local)
+	@scripts/install "$(DESTDIR)$(PREFIX)"
+
+clean: ## remove what was built; lab/lab clean removes the lab's root tree
+	@rm -rf .build lab/results Fuzz/build Fuzz/artifacts

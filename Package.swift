@@ -1,0 +1,98 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let settings: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .treatAllWarnings(as: .error),
+]
+
+let package = Package(
+    name: "sluice",
+    products: [
+        .executable(name: "sluice", targets: ["sluice"]),
+        .executable(name: "sluiced", targets: ["sluiced"]),
+        .library(name: "SluiceTesting", targets: ["SluiceTesting"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-system", from: "1.8.0"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.0"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.0", traits: []),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
+        .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+    ],
+    targets: [
+        // Header-only: what Glibc's module lacks of the kernel's interface.
+        .systemLibrary(name: "CLinux"),
+        .target(
+            name: "Netlink",
+            dependencies: ["CLinux", .product(name: "SystemPackage", package: "swift-system")],
+            swiftSettings: settings),
+        .target(
+            name: "PCI",
+            dependencies: ["CLinux", .product(name: "SystemPackage", package: "swift-system")],
+            swiftSettings: settings),
+        .target(name: "SRIOV", dependencies: ["Netlink", "PCI"], swiftSettings: settings),
+        .target(name: "HostFile", dependencies: ["SRIOV", "Yams"], swiftSettings: settings),
+        .target(
+            name: "Leasing", dependencies: ["CLinux", "SRIOV", .product(name: "GRDB", package: "GRDB.swift")],
+            swiftSettings: settings),
+        .target(name: "AgentAPI", dependencies: ["Leasing"], swiftSettings: settings),
+        .target(
+            name: "Agent",
+            dependencies: [
+                "AgentAPI", "HostFile", "Leasing", "SRIOV",
+                .product(name: "HummingbirdCore", package: "hummingbird"),
+                .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"), .product(name: "Logging", package: "swift-log"),
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+            ],
+            swiftSettings: settings),
+        .executableTarget(
+            name: "sluiced",
+            dependencies: ["Agent", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            swiftSettings: settings),
+        .target(name: "SluiceTesting", dependencies: ["SRIOV"], swiftSettings: settings),
+        .executableTarget(
+            name: "sluice",
+            dependencies: [
+                "AgentAPI", "HostFile", "Leasing", "SRIOV", "Yams",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: settings),
+        .executableTarget(
+            name: "link-bench", dependencies: ["Netlink", "PCI", "SRIOV"], path: "Benchmarks/LinkBench",
+            swiftSettings: settings),
+        .testTarget(name: "NetlinkTests", dependencies: ["Netlink"], swiftSettings: settings),
+        .testTarget(name: "PCITests", dependencies: ["PCI"], swiftSettings: settings),
+        .testTarget(
+            name: "SRIOVTests", dependencies: ["SRIOV", "HostFile", "SluiceTesting"], swiftSettings: settings),
+        .testTarget(name: "HostFileTests", dependencies: ["HostFile"], swiftSettings: settings),
+        .testTarget(
+            name: "LeasingTests", dependencies: ["HostFile", "Leasing", "SluiceTesting"], swiftSettings: settings),
+        // Needs the lab's kernel: lab/lab run, or make test.
+        .testTarget(
+            name: "LabTests", dependencies: ["AgentAPI", "SRIOV", "HostFile", "Leasing", "SluiceTesting"],
+            swiftSettings: settings),
+    ],
+    swiftLanguageModes: [.v6]
+)
+
+// Built only by Fuzz/run, with libFuzzer.
+if Context.environment["SLUICE_FUZZ"] != nil {
+    package.targets += [
+        .systemLibrary(name: "CFuzzer", path: "Fuzz/CFuzzer"),
+        .executableTarget(
+            name: "fuzz-targets", dependencies: ["CFuzzer", "HostFile", "Netlink", "PCI", "SRIOV"],
+            path: "Fuzz/Targets",
+            swiftSettings: settings),
+    ]
+}

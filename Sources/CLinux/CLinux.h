@@ -1,0 +1,181 @@
+// What Glibc's Swift module lacks of the Linux kernel's interface, and the few C functions that Swift cannot express.
+// Everything is a declaration or `static inline`: the module has no object file.
+#ifndef SLUICE_CLINUX_H
+#define SLUICE_CLINUX_H
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/genetlink.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+
+/// setns(2); glibc declares it only with _GNU_SOURCE, with which this module would disagree with Glibc's on fd_set.
+static inline int sluice_pidfd_open(int pid) { return (int)syscall(SYS_pidfd_open, pid, 0); }
+static inline int sluice_setns(int fd, int type) { return (int)syscall(SYS_setns, fd, type); }
+
+// MARK: - The writer
+
+/// One write that may block for ever: which file, and what to write with exactly one write(2).
+struct sluice_write_request {
+    uint64_t id;
+    uint32_t value_length;
+    char path[512];
+    char value[256];
+};
+
+/// Sent when a write starts (`started` is 1) and when it has ended (`started` is 0, `error` is 0 or the errno).
+/// `thread` is the kernel's id of the thread that does it, so that whoever waits can say where it is stuck.
+struct sluice_write_reply {
+    uint64_t id;
+    int32_t started;
+    int32_t thread;
+    int32_t error;
+};
+
+struct sluice_writer_job {
+    int socket;
+    struct sluice_write_request request;
+};
+
+static inline int sluice_write_once(const char *path, const char *value, uint32_t length) {
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0) return errno;
+    ssize_t written = write(fd, value, length);
+    int error = written < 0 ? errno : (size_t)written == length ? 0 : EIO;
+    close(fd);
+    return error;
+}
+
+static inline void *sluice_writer_job_run(void *argument) {
+    struct sluice_writer_job *job = (struct sluice_writer_job *)argument;
+    struct sluice_write_reply reply;
+    memset(&reply, 0, sizeof reply);
+    reply.id = job->request.id;
+    reply.started = 1;
+    reply.thread = (int32_t)syscall(SYS_gettid);
+    (void)send(job->socket, &reply, sizeof reply, MSG_NOSIGNAL);
+    reply.error = sluice_write_once(job->request.path, job->request.value, job->request.value_length);
+    reply.started = 0;
+    (void)send(job->socket, &reply, sizeof reply, MSG_NOSIGNAL);
+    free(job);
+    return NULL;
+}
+
+/// Receives one message. A descriptor that comes with it stays open for as long as the writer lives: a lock on it
+/// outlives whoever sent it, until the last write has returned.
+static inline ssize_t sluice_writer_receive(int socket, struct sluice_write_request *request) {
+    union {
+        struct cmsghdr header;
+        char bytes[CMSG_SPACE(sizeof(int))];
+    } control;
+    struct iovec part = {request, sizeof *request};
+    struct msghdr message;
+    memset(&message, 0, sizeof message);
+    message.msg_iov = &part;
+    message.msg_iovlen = 1;
+    message.msg_control = &control;
+    message.msg_controllen = sizeof control;
+    return recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
+}
+
+/// Gives the writer a descriptor to keep open.
+static inline int sluice_writer_keep(int socket, int descriptor) {
+    union {
+        struct cmsghdr header;
+        char bytes[CMSG_SPACE(sizeof(int))];
+    } control;
+    struct sluice_write_request request;
+    memset(&request, 0, sizeof request);
+    memset(&control, 0, sizeof control);
+    struct iovec part = {&request, sizeof request};
+    struct msghdr message;
+    memset(&message, 0, sizeof message);
+    message.msg_iov = &part;
+    message.msg_iovlen = 1;
+    message.msg_control = &control;
+    message.msg_controllen = sizeof control;
+    control.header.cmsg_level = SOL_SOCKET;
+    control.header.cmsg_type = SCM_RIGHTS;
+    control.header.cmsg_len = CMSG_LEN(sizeof(int));
+    memcpy(CMSG_DATA(&control.header), &descriptor, sizeof descriptor);
+    return sendmsg(socket, &message, MSG_NOSIGNAL) < 0 ? errno : 0;
+}
+
+/// Takes requests from a socket until its other end is closed; each write runs on a thread of its own.
+static inline void sluice_writer_loop(int socket) {
+    pthread_attr_t attributes;
+    pthread_attr_init(&attributes);
+    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    pthread_attr_setstacksize(&attributes, 128 * 1024);
+    for (;;) {
+        struct sluice_writer_job *job = (struct sluice_writer_job *)malloc(sizeof *job);
+        if (job == NULL) return;
+        job->socket = socket;
+        ssize_t got = sluice_writer_receive(socket, &job->request);
+        if (got < 0 && errno == EINTR) {
+            free(job);
+            continue;
+        }
+        if (got != (ssize_t)sizeof job->request) {
+            free(job);
+            return;
+        }
+        // Request 0 only brought a descriptor.
+        if (job->request.id == 0) {
+            free(job);
+            continue;
+        }
+        pthread_t thread;
+        if (pthread_create(&thread, &attributes, sluice_writer_job_run, job) != 0) sluice_writer_job_run(job);
+    }
+}
+
+/// Starts a writer process and returns the socket to it, or -1 with errno.
+///
+/// A thread that hangs in the kernel keeps its whole process from ending: a program that wrote `sriov_numvfs` itself
+/// could print its report, but the shell would wait for it. The writer can be left behind. It is forked while the
+/// process has one thread, before Swift or anything else made others, so it may use all of libc.
+static inline int sluice_start_writer_process(void) {
+    int pair[2];
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) return -1;
+    pid_t child = fork();
+    if (child < 0) {
+        int error = errno;
+        close(pair[0]);
+        close(pair[1]);
+        errno = error;
+        return -1;
+    }
+    if (child > 0) {
+        // The intermediate child ends at once; the writer belongs to init, so nobody has to wait for it.
+        int status;
+        while (waitpid(child, &status, 0) < 0 && errno == EINTR) {}
+        close(pair[1]);
+        return pair[0];
+    }
+    if (fork() != 0) _exit(0);
+    setsid();
+    prctl(PR_SET_NAME, "sluice-writer");
+    // Whoever reads this program's output must see its end, even while a write hangs.
+    int null = open("/dev/null", O_RDWR);
+    for (int fd = 0; fd < 3; fd++) dup2(null, fd);
+    int socket = dup2(pair[1], 3);
+    syscall(SYS_close_range, 4u, ~0u, 0u);
+    sluice_writer_loop(socket);
+    // A thread in the middle of a write ends with the process as soon as the kernel lets go of it.
+    _exit(0);
+}
+
+#endif

@@ -1,0 +1,306 @@
+internal import Netlink
+internal import PCI
+internal import SRIOV
+internal import Synchronization
+
+extension LeaseManager {
+    /// What a request was answered with.
+    public struct Grant: Sendable {
+        /// The leases, in the order of choice.
+        public var leases: [Lease]
+        /// Why these; nil when the request is a repeated one.
+        public var decision: Placement.Decision?
+    }
+
+    /// Leases functions: chosen, recorded, prepared and read back, all or none.
+    ///
+    /// A request with the idempotency key of an earlier one is answered with the earlier one's leases.
+    public func acquire(_ request: LeaseRequest, actor: String) async throws(LeasingError) -> Grant {
+        try request.check()
+        var request = request
+        request.consumer = try probe.identify(request.consumer)
+        guard let key = request.idempotencyKey else { return try await grant(request, actor) }
+        if let leases = try await answered(key, request.fingerprint) { return Grant(leases: leases, decision: nil) }
+        defer {
+            let waiting = state.withLock { $0.answering.removeValue(forKey: key) ?? [] }
+            for continuation in waiting { continuation.resume() }
+        }
+        return try await grant(request, actor)
+    }
+
+    /// The leases of an earlier request with the key; nil when there was none, and the caller is to answer it.
+    private func answered(_ key: String, _ fingerprint: String) async throws(LeasingError) -> [Lease]? {
+        while true {
+            await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
+                let isWaiting = state.withLock { state in
+                    guard state.answering[key] != nil else { return false }
+                    state.answering[key]?.append(continuation)
+                    return true
+                }
+                if !isWaiting { continuation.resume() }
+            }
+            let found = state.withLock { state -> (isOurs: Bool, leases: [Lease]) in
+                if state.answering[key] != nil { return (false, []) }
+                let leases = (state.byKey[key] ?? []).compactMap { state.leases[$0] }
+                if leases.isEmpty { state.answering[key] = [] }
+                return (leases.isEmpty, leases)
+            }
+            if found.isOurs { return nil }
+            guard let first = found.leases.first else { continue }
+            guard first.fingerprint == fingerprint else {
+                throw LeasingError(
+                    .keyReused, "the idempotency key was used for another request, which leased \(first.name)",
+                    remedy: "use a new key for a new request, and the old one only to repeat it unchanged")
+            }
+            return found.leases
+        }
+    }
+
+    // MARK: Granting
+
+    private func grant(_ request: LeaseRequest, _ actor: String) async throws(LeasingError) -> Grant {
+        let cause = Cause(actor: actor, "acquire")
+        var tries = 0
+        while true {
+            tries += 1
+            let decision: Placement.Decision
+            let reserved: [Lease]
+            do throws(LeasingError) {
+                (decision, reserved) = try reserve(request)
+            } catch {
+                // What is missing may be on a port that is being configured.
+                if error.code == .exhausted, await waitForPorts() { continue }
+                throw error
+            }
+            do throws(LeasingError) {
+                let observations = try await observe(decision)
+                // Somebody may have begun to use a function, or it may have vanished, since the host was last read.
+                if let index = observations.firstIndex(where: { $0.map { !$0.holders.isEmpty } ?? true }) {
+                    forget(reserved)
+                    markForeign(decision.chosen[index].member, observations[index]?.holders)
+                    if tries <= 2 * decision.chosen.count + decision.passed.count { continue }
+                    throw LeasingError(
+                        .exhausted, "the functions of the pool keep being taken by others", remedy: "try again")
+                }
+                return Grant(
+                    leases: try await prepare(decision, reserved, observations.compactMap(\.self), cause),
+                    decision: decision)
+            } catch {
+                throw error
+            }
+        }
+    }
+
+    /// Chooses and takes functions in memory: from here on no other request gets them.
+    private func reserve(_ request: LeaseRequest) throws(LeasingError) -> (Placement.Decision, [Lease]) {
+        let time = clock.now().wall
+        let deadline = clock.deadline(seconds: Self.startSeconds)
+        let result = state.withLock { state in
+            Result { () throws(LeasingError) -> (Placement.Decision, [Lease]) in
+                let (members, pool) = try state.members(for: request)
+                if let pool { try state.checkLimits(pool, request) }
+                let placement = Placement(host: state.host, request: request, occupied: state.occupied())
+                let decision = try placement.choose(
+                    from: members, numa: request.numa ?? pool?.numa ?? .prefer,
+                    spread: request.spread ?? pool?.spread ?? .physicalFunction,
+                    of: pool.map { "pool \($0.name)" } ?? "the function")
+                let leases = decision.chosen.map { choice in
+                    var id = Lease.newIdentifier()
+                    while state.leases[id] != nil { id = Lease.newIdentifier() }
+                    var lease = Lease(
+                        id: id, function: choice.member.identity, address: choice.member.function.pci.address,
+                        name: choice.member.function.name, pool: pool?.name, consumer: request.consumer, time: time)
+                    lease.settings = request.settings.filled(from: pool?.settings ?? .init())
+                        .filled(from: choice.member.policy)
+                    lease.driver = request.driver ?? pool?.driver(for: choice.member)
+                    lease.ttlSeconds = request.ttlSeconds
+                    lease.deadline = deadline
+                    lease.idempotencyKey = request.idempotencyKey
+                    lease.fingerprint = request.idempotencyKey == nil ? nil : request.fingerprint
+                    state.leases[id] = lease
+                    state.open[lease.function] = id
+                    state.owned.insert(id)
+                    return lease
+                }
+                return (decision, leases)
+            }
+        }
+        return try result.get()
+    }
+
+    private func forget(_ leases: [Lease]) {
+        let waiting = state.withLock { state in
+            leases.flatMap { lease -> [CheckedContinuation<Void, Never>] in
+                state.forget(lease)
+                state.owned.remove(lease.id)
+                return state.waiting.removeValue(forKey: lease.id) ?? []
+            }
+        }
+        for continuation in waiting { continuation.resume() }
+    }
+
+    private func disown(_ leases: [Lease]) {
+        let next = state.withLock { state in
+            leases.compactMap { lease -> CheckedContinuation<Void, Never>? in
+                if var queue = state.waiting[lease.id], !queue.isEmpty {
+                    let next = queue.removeFirst()
+                    state.waiting[lease.id] = queue.isEmpty ? nil : queue
+                    return next
+                }
+                state.owned.remove(lease.id)
+                return nil
+            }
+        }
+        for continuation in next { continuation.resume() }
+    }
+
+    private func observe(_ decision: Placement.Decision) async throws(LeasingError) -> [FunctionCare.Observation?] {
+        var observations: [FunctionCare.Observation?] = []
+        let care = care
+        for choice in decision.chosen {
+            let member = choice.member
+            observations.append(
+                try await queues.run(on: member.portAddress) { () throws(LeasingError) in try care.observe(member) })
+        }
+        return observations
+    }
+
+    private func markForeign(_ member: Pool.Member, _ holders: [Holder]?) {
+        state.withLock { state in
+            state.pools.mark(member.identity, holders: holders)
+        }
+    }
+
+    private func prepare(
+        _ decision: Placement.Decision, _ reserved: [Lease], _ observations: [FunctionCare.Observation], _ cause: Cause
+    ) async throws(LeasingError) -> [Lease] {
+        var leases = reserved
+        var changes: [Ledger.Change] = []
+        for index in leases.indices {
+            leases[index].before = observations[index].settings
+            leases[index].driverBefore = observations[index].driver
+            var change = try change(&leases[index], through: [.prepare], cause: cause)
+            change.path.insert(nil, at: 0)
+            change.before = observations[index].settings
+            change.after = leases[index].settings
+            changes.append(change)
+        }
+        do throws(LeasingError) {
+            try await record(changes)
+        } catch {
+            forget(leases)
+            throw error
+        }
+        do throws(LeasingError) {
+            try await prepare(decision.chosen.map(\.member), leases)
+            changes = []
+            for index in leases.indices {
+                let isWaiting = leases[index].consumer.kind == .domain
+                leases[index].deadline =
+                    isWaiting
+                    ? clock.deadline(seconds: Self.startSeconds)
+                    : leases[index].ttlSeconds.map { clock.deadline(seconds: $0) }
+                changes.append(try change(&leases[index], through: [.prepared], cause: cause))
+            }
+            try await record(changes)
+        } catch {
+            // All or none: what was prepared is cleaned again.
+            disown(leases)
+            for lease in leases {
+                _ = try? await giveBack(lease.id, .prepareFailed, Cause(actor: cause.actor, error.message))
+            }
+            throw error
+        }
+        disown(leases)
+        for lease in leases { watch(lease, observations.flatMap(\.holders)) }
+        return leases
+    }
+
+    private func prepare(_ members: [Pool.Member], _ leases: [Lease]) async throws(LeasingError) {
+        let (care, queues) = (care, queues)
+        let failure = await withTaskGroup(of: LeasingError?.self) { group in
+            for (member, lease) in zip(members, leases) {
+                group.addTask {
+                    do throws(LeasingError) {
+                        try await queues.run(on: member.portAddress) { () throws(LeasingError) in
+                            try care.prepare(member, settings: lease.settings, driver: lease.driver)
+                        }
+                        return nil
+                    } catch {
+                        return error
+                    }
+                }
+            }
+            var failure: LeasingError?
+            for await error in group { failure = failure ?? error }
+            return failure
+        }
+        if let failure { throw failure }
+    }
+}
+
+extension LeaseManager.State {
+    /// The functions that a request may have.
+    fileprivate func members(
+        for request: LeaseRequest
+    ) throws(LeasingError) -> (members: [Pool.Member], pool: DeclaredPool?) {
+        if let name = request.pool {
+            guard let pool = pools[name: name] else {
+                let known = pools.pools.map(\.name).joined(separator: ", ")
+                throw LeasingError(
+                    .noPool, "there is no pool \(name)",
+                    remedy: known.isEmpty ? "declare pools in the host file" : "the host file has \(known)")
+            }
+            return (pool.members, pool.declared)
+        }
+        guard let member = pools.allMembers.first(where: { $0.function.pci.address == request.function }) else {
+            throw LeasingError(
+                .badRequest,
+                "\(request.function.map { "\($0)" } ?? "") is not a function that the host file declares",
+                remedy: "declare its port or, under passthrough, the function itself")
+        }
+        return ([member], pools.pool(of: member.identity).flatMap { pools[name: $0]?.declared })
+    }
+
+    fileprivate func checkLimits(_ pool: DeclaredPool, _ request: LeaseRequest) throws(LeasingError) {
+        let purposes: [Consumer.Kind: String] = [.domain: "libvirt", .namespace: "kubernetes", .port: "openstack"]
+        if pool.purpose != "any", let purpose = purposes[request.consumer.kind], purpose != pool.purpose {
+            throw LeasingError(
+                .purpose, "pool \(pool.name) is for \(pool.purpose), not for \(request.consumer)",
+                remedy: "take another pool, or write for: any into the host file")
+        }
+        guard let limit = pool.leasesPerConsumer else { return }
+        let had = open.values.count { id in
+            leases[id].map { $0.pool == pool.name && $0.consumer == request.consumer } ?? false
+        }
+        if had + request.count > limit {
+            throw LeasingError(
+                .limit, "\(request.consumer) has \(had) leases of pool \(pool.name), which allows \(limit)",
+                remedy: "release one, or raise limits.leasesPerConsumer in the host file")
+        }
+    }
+}
+
+extension DeclaredPool {
+    /// The driver that a lease needs when its request names none: whoever passes functions to VMs needs vfio-pci.
+    fileprivate func driver(for member: Pool.Member) -> DeclaredDriver? {
+        guard ["libvirt", "openstack"].contains(purpose) else { return nil }
+        if case .vfio? = member.driver { return member.driver }
+        return .vfio("vfio-pci")
+    }
+}
+
+extension PoolSet {
+    /// Notes who was seen to use a function, until the host is read again; nil is a function that has vanished.
+    fileprivate mutating func mark(_ identity: FunctionIdentity, holders: [Holder]?) {
+        let unknown = [Holder(.process(pid: 0, command: "nobody: it is not there any more"), through: "")]
+        for pool in pools.indices {
+            for member in pools[pool].members.indices where pools[pool].members[member].identity == identity {
+                pools[pool].members[member].function.holders = holders ?? unknown
+            }
+        }
+        for member in others.indices where others[member].identity == identity {
+            others[member].function.holders = holders ?? unknown
+        }
+    }
+}

@@ -1,0 +1,112 @@
+internal import PCI
+internal import SRIOV
+internal import Synchronization
+
+extension LeaseManager {
+    /// Takes a lease back: waits for nobody, so that a lease whose holder has not let go is `releasing` when this
+    /// returns, and goes on by itself when it has. A lease that has ended is returned as it is.
+    public func release(_ id: String, actor: String) async throws(LeasingError) -> Lease {
+        try await giveBack(try lease(id).id, .release, Cause(actor: actor, "release"))
+    }
+
+    /// Tries again to clean a function that is quarantined.
+    public func repair(_ id: String, actor: String) async throws(LeasingError) -> Lease {
+        let lease = try lease(id)
+        guard lease.state == .quarantined else {
+            throw LeasingError(
+                .state, "lease \(lease.id) is \(lease.state.rawValue), not quarantined",
+                remedy: "there is nothing to repair")
+        }
+        return try await giveBack(lease.id, .repair, Cause(actor: actor, "repair"))
+    }
+
+    /// Takes a lease through an event towards its end, as far as its function's holder lets it.
+    @discardableResult
+    func giveBack(_ id: String, _ event: LeaseEvent, _ cause: Cause) async throws(LeasingError) -> Lease {
+        try await owning(id) { () throws(LeasingError) in
+            guard let lease = state.withLock({ $0.leases[id] }) else {
+                throw LeasingError(.noLease, "there is no lease \(id)", remedy: "sluice lease list shows the leases")
+            }
+            // Asking twice is no mistake.
+            if event == .release, lease.state == .free { return lease }
+            let isUnderWay = [.releasing, .scrubbing].contains(lease.state)
+            return try await finish(lease, isUnderWay ? [] : [event], cause)
+        }
+    }
+
+    /// Goes on with a lease that is on its way back.
+    func finish(_ id: String, _ cause: Cause) async throws(LeasingError) {
+        try await owning(id) { () throws(LeasingError) in
+            guard let lease = state.withLock({ $0.leases[id] }),
+                [.releasing, .scrubbing].contains(lease.state)
+            else { return }
+            _ = try await finish(lease, [], cause)
+        }
+    }
+
+    private func finish(_ lease: Lease, _ events: [LeaseEvent], _ cause: Cause) async throws(LeasingError) -> Lease {
+        var lease = lease
+        var after = lease.state
+        for event in events { after = after.after(event) ?? after }
+        if after == lease.state, let event = events.first {
+            throw LeasingError(
+                .state, "lease \(lease.id) is \(lease.state.rawValue); \(event.rawValue) is not possible then")
+        }
+        // Nothing was done to the function, or it is gone for good.
+        if !after.isOpen || after == .lost {
+            try await record([try change(&lease, through: events, cause: cause)])
+            return lease
+        }
+        guard let member = member(of: lease), let observation = try await observe(member) else {
+            let change = try change(&lease, through: events + [.vanished], cause: cause)
+            try await record([change])
+            return lease
+        }
+        guard observation.holders.isEmpty || after == .scrubbing else {
+            watch(lease, observation.holders)
+            lease.reason = "still used by " + observation.holders.map(\.description).joined(separator: ", ")
+            guard !events.isEmpty else {
+                state.withLock { $0.store(lease) }
+                return lease
+            }
+            try await record([try change(&lease, through: events, cause: cause)])
+            return lease
+        }
+        // From here on the lease's end is decided: one commit for all the states it passes through.
+        lease.reason = nil
+        lease.deadline = nil
+        let isScrubbing = after == .scrubbing
+        if !(events.isEmpty && isScrubbing) {
+            var change = try change(&lease, through: events + (isScrubbing ? [] : [.holderGone]), cause: cause)
+            change.before = observation.settings
+            try await record([change])
+        }
+        return try await scrub(lease, member, cause)
+    }
+
+    private func observe(_ member: Pool.Member) async throws(LeasingError) -> FunctionCare.Observation? {
+        let care = care
+        return try await queues.run(on: member.portAddress) { () throws(LeasingError) in try care.observe(member) }
+    }
+
+    private func scrub(_ lease: Lease, _ member: Pool.Member, _ cause: Cause) async throws(LeasingError) -> Lease {
+        var lease = lease
+        let care = care
+        do throws(LeasingError) {
+            let driver = lease.driverBefore
+            try await queues.run(on: member.portAddress) { () throws(LeasingError) in
+                try care.scrub(member, driverBefore: driver)
+            }
+        } catch {
+            lease.reason = error.message
+            try await record([
+                try change(&lease, through: [.scrubFailed], cause: Cause(actor: cause.actor, error.message))
+            ])
+            return lease
+        }
+        var change = try change(&lease, through: [.scrubbed], cause: cause)
+        change.after = member.policy
+        try await record([change])
+        return lease
+    }
+}

@@ -1,0 +1,82 @@
+internal import PCI
+
+/// The disks behind storage controllers, and who uses them.
+struct BlockDevices {
+    let files: any FileTree
+
+    struct Disk {
+        var function: PCIAddress
+        /// The device nodes of the disk and its partitions.
+        var nodes: [String]
+        var holders: [Holder]
+    }
+
+    func disks(of functions: [PCIFunction]) -> [Disk] {
+        guard !functions.isEmpty else { return [] }
+        let names = ((try? files.entries("/sys/class/block")) ?? nil) ?? []
+        guard !names.isEmpty else { return [] }
+        let mounts = mountPoints()
+        let swaps = ((try? files.wholeText("/proc/swaps")) ?? nil) ?? ""
+        // Where each block device hangs in the tree: ".../0000:01:00.0/nvme/nvme0/nvme0n1/nvme0n1p1".
+        let paths = names.compactMap { name in
+            ((try? files.link("/sys/class/block/\(name)")) ?? nil).map { (name, $0) }
+        }
+        return functions.flatMap { function -> [Disk] in
+            let heads = multipathHeads(function.address)
+            return paths.compactMap { name, path in
+                let parts = path.split(separator: "/").map(String.init)
+                guard parts.contains("\(function.address)") || !heads.isDisjoint(with: parts) else { return nil }
+                return Disk(
+                    function: function.address, nodes: ["/dev/\(name)"],
+                    holders: holders(of: name, mounts: mounts, swaps: swaps))
+            }
+        }
+    }
+
+    /// With NVMe multipath, `nvme0c0n1` below the controller is one path to the disk `nvme0n1` of a subsystem.
+    private func multipathHeads(_ address: PCIAddress) -> Set<String> {
+        let folder = PCIReader.path(address) + "/nvme"
+        var heads: Set<String> = []
+        for controller in ((try? files.entries(folder)) ?? nil) ?? [] {
+            for name in ((try? files.entries("\(folder)/\(controller)")) ?? nil) ?? [] where name.hasPrefix("nvme") {
+                let parts = name.dropFirst(4).split(separator: "c")
+                guard parts.count == 2, let namespace = parts[1].split(separator: "n").last else { continue }
+                heads.insert("nvme\(parts[0])n\(namespace)")
+            }
+        }
+        return heads
+    }
+
+    private func holders(of name: String, mounts: [String: [String]], swaps: String) -> [Holder] {
+        let folder = "/sys/class/block/\(name)"
+        var holders: [Holder] = []
+        if let number = (try? files.text(folder + "/dev")) ?? nil {
+            // btrfs and others mount under a device number of their own, but name their device.
+            let points = Set((mounts[number] ?? []) + (mounts["/dev/\(name)"] ?? []))
+            holders += points.sorted().map { Holder(.mount($0), through: name) }
+        }
+        for upper in ((try? files.entries(folder + "/holders")) ?? nil) ?? [] {
+            holders.append(Holder(.volume(upper), through: name))
+        }
+        if swaps.split(separator: "\n").contains(where: {
+            $0.hasPrefix("/dev/\(name) ") || $0.hasPrefix("/dev/\(name)\t")
+        }) {
+            holders.append(Holder(.volume("swap"), through: name))
+        }
+        return holders
+    }
+
+    /// Mount points by device number, `259:0`, and by source, `/dev/nvme0n1`, from this process's mount namespace.
+    private func mountPoints() -> [String: [String]] {
+        var points: [String: [String]] = [:]
+        for line in (((try? files.wholeText("/proc/self/mountinfo")) ?? nil) ?? "").split(separator: "\n") {
+            let words = line.split(separator: " ")
+            guard words.count > 4 else { continue }
+            points[String(words[2]), default: []].append(String(words[4]))
+            if let separator = words.firstIndex(of: "-"), words.count > separator + 2 {
+                points[String(words[separator + 2]), default: []].append(String(words[4]))
+            }
+        }
+        return points
+    }
+}

@@ -1,0 +1,65 @@
+internal import ArgumentParser
+internal import HostFile
+internal import Leasing
+internal import PCI
+internal import SRIOV
+
+/// The host file whose pools are shown beside the functions.
+struct PoolOptions: ParsableArguments {
+    @Option(
+        name: [.customShort("f"), .customLong("file")],
+        help: ArgumentHelp(
+            "The host file whose pools are shown (default \(HostFileOptions.defaultPath), if it is there).",
+            valueName: "file"),
+        completion: .file(extensions: ["yaml", "yml"]))
+    var file: String?
+
+    /// The pools of the file that was given or, on this host, of the usual one. A usual one that cannot be used shows no
+    /// pools: looking at a host must work without it.
+    func pools(of host: Host, _ kernel: any HostKernel, isLive: Bool) throws -> PoolNames {
+        var declared: DeclaredHost?
+        if let file {
+            declared = try HostFileOptions.load(file)
+        } else if isLive {
+            declared = try? HostFileOptions.load(HostFileOptions.defaultPath)
+        }
+        guard let declared, !declared.pools.isEmpty else { return PoolNames(host: host, names: [:]) }
+        let pools = PoolSet(declared, host: host, files: kernel.files, knownSerials: [:])
+        let names = pools.pools.flatMap { pool in pool.members.map { ($0.identity, pool.name) } }
+        return PoolNames(host: host, names: Dictionary(names, uniquingKeysWith: { first, _ in first }))
+    }
+}
+
+/// Which pool a function belongs to.
+struct PoolNames {
+    let host: Host
+    let names: [FunctionIdentity: String]
+
+    func pool(of function: Function) -> String? {
+        names.isEmpty ? nil : names[FunctionIdentity(function, in: host)]
+    }
+}
+
+/// Where the declared state comes from.
+struct HostFileOptions: ParsableArguments {
+    static let defaultPath = "/etc/sluice/host.yaml"
+
+    @Option(
+        name: [.customShort("f"), .customLong("file")],
+        help: ArgumentHelp("The host file; - is standard input.", valueName: "file"),
+        completion: .file(extensions: ["yaml", "yml"]))
+    var file = HostFileOptions.defaultPath
+
+    static func load(_ path: String) throws -> DeclaredHost {
+        let source = path == "-" ? "/dev/stdin" : path
+        guard let bytes = try LiveFileTree().contents(source, limit: HostFile.maximumSize + 1) else {
+            throw SRIOVError(
+                .hostFileUnreadable, "there is no host file \(path)",
+                remedy: "write one (Documentation/host-file.md has examples), or name it with -f FILE")
+        }
+        guard let text = String(validating: bytes, as: UTF8.self) else {
+            throw SRIOVError(.hostFileUnreadable, "\(path) is not text in UTF-8", remedy: "save it as UTF-8")
+        }
+        return try HostFile.parse(text, file: path == "-" ? "standard input" : path)
+    }
+}

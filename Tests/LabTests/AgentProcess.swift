@@ -1,0 +1,135 @@
+import AgentAPI
+import Glibc
+import Leasing
+import PCI
+import SRIOV
+import Testing
+
+/// A real sluiced beside the test, with a host file of its own. It tells through sd_notify when it is ready.
+final class AgentProcess {
+    static let socketPath = "/run/sluice/sluice.sock"
+    static let hostFile = """
+        physicalFunctions:
+          - { match: { netdev: ens10 }, virtualFunctions: 7, driver: vfio-pci, defaults: { trust: off } }
+          - { match: { netdev: ens11 }, virtualFunctions: 7, driver: vfio-pci }
+          - { match: { netdev: ens12 }, virtualFunctions: 7, driver: vfio-pci }
+          - { match: { netdev: ens13 }, virtualFunctions: 7, driver: vfio-pci }
+        pools:
+          tenant:
+            functions: [{ physicalFunction: ens10 }, { match: { netdev: ens11 } }, { match: { numaNode: 1 } }]
+            settings: { vlan: { id: 42 } }
+        """
+
+    private(set) var command: Command
+    private let arguments: [String]
+    private let notify: Int32
+    private let notifyPath: String
+
+    init(_ hostFile: String = AgentProcess.hostFile, arguments: [String] = []) throws {
+        let file = try Lab.file("agent-\(getpid()).yaml", hostFile)
+        self.arguments = ["sluiced", "-f", file, "--group", ""] + arguments
+        let path = "/tmp/notify-\(UInt64.random(in: 0 ... .max))"
+        notifyPath = path
+        let descriptor = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+        var address = sockaddr_un()
+        address.sun_family = sa_family_t(AF_UNIX)
+        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8) }
+        let bound = withUnsafePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
+            }
+        }
+        notify = descriptor
+        try #require(bound == 0)
+        command = try Self.start(self.arguments, notifyPath)
+        try waitFor("READY=1")
+    }
+
+    deinit {
+        command.kill(SIGKILL)
+        _ = try? command.finish()
+        close(notify)
+        unlink(notifyPath)
+    }
+
+    private static func start(_ arguments: [String], _ notify: String) throws -> Command {
+        setenv("NOTIFY_SOCKET", notify, 1)
+        defer { unsetenv("NOTIFY_SOCKET") }
+        return try Command(arguments)
+    }
+
+    /// Waits until the agent has said something to systemd.
+    func waitFor(_ state: String) throws {
+        var time = timeval(tv_sec: 90, tv_usec: 0)
+        setsockopt(notify, SOL_SOCKET, SO_RCVTIMEO, &time, socklen_t(MemoryLayout<timeval>.size))
+        var bytes = [UInt8](repeating: 0, count: 4096)
+        while true {
+            let count = recv(notify, &bytes, bytes.count, 0)
+            try #require(count > 0, "the agent did not say \(state): \(command.errorSoFar)")
+            if String(decoding: bytes[..<count], as: UTF8.self).contains(state) { return }
+        }
+    }
+
+    func client() throws -> AgentClient {
+        try #require(AgentClient(socket: Self.socketPath), "\(command.errorSoFar)")
+    }
+
+    /// Ends it without a warning, and starts it anew.
+    func crash() throws {
+        command.kill(SIGKILL)
+        _ = try command.finish()
+        command = try Self.start(arguments, notifyPath)
+    }
+
+    /// Ends it as systemd does, and returns how long that took.
+    func stop() throws -> (result: Command.Result, duration: Duration) {
+        let clock = ContinuousClock()
+        let start = clock.now
+        command.kill(SIGTERM)
+        let result = try command.finish()
+        return (result, clock.now - start)
+    }
+
+    /// Starts it again after `stop` or `crash`.
+    func start() throws {
+        command = try Self.start(arguments, notifyPath)
+        try waitFor("READY=1")
+    }
+
+    func acquire(_ change: (inout LeaseBody) -> Void = { _ in }, key: String? = nil) throws -> GrantView {
+        var body = LeaseBody()
+        body.pool = "tenant"
+        body.consumer = "person:test"
+        change(&body)
+        return try client().send("POST", "/v1/leases", body, idempotencyKey: key)
+    }
+
+    func release(_ id: String) throws -> LeaseView { try client().send("DELETE", "/v1/leases/\(id)") }
+
+    func leases() throws -> [LeaseView] { try client().get("/v1/leases") }
+
+    /// Follows the agent's events until one satisfies a condition; the body is run once the stream stands.
+    func event(
+        within seconds: Int64, after body: @escaping () throws -> Void, _ condition: (String) -> Bool
+    ) throws -> Duration {
+        let clock = ContinuousClock()
+        var start: ContinuousClock.Instant?
+        var thrown: (any Error)?
+        var found: Duration?
+        try client().lines("/v1/events", lastEventID: nil) { line in
+            // The first line is sent when the subscription stands.
+            if start == nil {
+                start = clock.now
+                do { try body() } catch { thrown = error }
+                return thrown == nil
+            }
+            guard line.hasPrefix("data: "), condition(line) else { return true }
+            found = start.map { clock.now - $0 }
+            return false
+        }
+        if let thrown { throw thrown }
+        let duration = try #require(found)
+        #expect(duration < .seconds(seconds), "it took \(duration)")
+        return duration
+    }
+}

@@ -1,0 +1,90 @@
+import Glibc
+import Netlink
+import PCI
+import SRIOV
+import Testing
+
+// Devices other than a port with VFs for guests, and what a whole host looks like.
+extension LabSuite.ApplyTests {
+    @Test("An NVMe drive goes to vfio-pci by its serial number and back, and the identical ones stay")
+    func nvme() throws {
+        func file(_ driver: String) throws -> String {
+            try Lab.file(
+                "nvme.yaml",
+                "passthrough:\n  - match: { serial: PM9A1-0002, vendor: 1b36 }\n    driver: \(driver)\n")
+        }
+        func drivers() throws -> [String?] {
+            try ["0000:01:00.0", "0000:02:00.0", "0000:03:00.0"].map { try Lab.host()[Lab.address($0)]?.pci.driver }
+        }
+        #expect(try Lab.sluice("apply", "-f", file("vfio-pci"), "--yes").status == 0)
+        #expect(try drivers() == ["nvme", "vfio-pci", "nvme"])
+        #expect(try Lab.sluice("plan", "-f", file("vfio-pci")).status == 0)
+        #expect(try Lab.sluice("show", "PM9A1-0002", "-o", "name").output == "PM9A1-0002\n")
+        #expect(try Lab.sluice("apply", "-f", file("kernel"), "--yes").status == 0)
+        #expect(try drivers() == ["nvme", "nvme", "nvme"])
+    }
+
+    @Test("A drive with a mounted file system is refused")
+    func mountedDrive() throws {
+        let host = try Lab.host()
+        let drive = try #require(host.functions.first { $0.pci.serial == "PM9A1-0003" })
+        let names = try LiveFileTree().entries("/sys/class/block") ?? []
+        let disk = try #require(
+            try names.first {
+                try LiveFileTree().link("/sys/class/block/\($0)")?.contains("\(drive.pci.address)/") ?? false
+            })
+        try Lab.run(["mke2fs", "-q", "-F", "/dev/\(disk)"])
+        try Lab.run(["mkdir", "-p", "/mnt/disk"])
+        try Lab.run(["mount", "/dev/\(disk)", "/mnt/disk"])
+        defer { _ = try? Lab.run(["umount", "/mnt/disk"]) }
+        let file = try Lab.file(
+            "nvme.yaml", "passthrough:\n  - match: { serial: PM9A1-0003 }\n    driver: vfio-pci\n")
+        let plan = try Lab.sluice("plan", "-f", file)
+        #expect(plan.status == 3 && plan.output.contains("mounted at /mnt/disk"), "\(plan)")
+        let evicted = try Lab.sluice("plan", "-f", file, "--evict", "/mnt/disk")
+        #expect(evicted.status == 64, "\(evicted)")
+    }
+
+    @Test("An NVMe controller's VFs are made without network settings")
+    func nvmeVFs() throws {
+        let file = try Lab.file(
+            "nvme.yaml",
+            "physicalFunctions:\n  - match: { serial: SRIOV-0001 }\n    virtualFunctions: 4\n    driver: vfio-pci\n"
+        )
+        let applied = try Lab.sluice("apply", "-f", file, "--yes")
+        #expect(applied.status == 0, "\(applied)")
+        let host = try Lab.host()
+        let vfs = host.functions.filter { $0.pci.physicalFunction == PCIAddress("0000:04:00.0") }
+        #expect(vfs.count == 4 && vfs.allSatisfy { $0.pci.driver == "vfio-pci" })
+    }
+
+    @Test("A setting that the driver lacks fails for its VF, and the others are set")
+    func unsupportedSetting() throws {
+        let text =
+            port(2)
+            + "\n    defaults: { vlan: { id: 42 } }\n    ranges: [{ virtualFunctions: 1, linkState: disable }]\n"
+        let applied = try Lab.sluice("apply", "-f", Lab.file("link.yaml", text), "--yes")
+        #expect(applied.status == 1, "\(applied)")
+        #expect(
+            applied.error.contains("ens12 vf 1: set linkState of VF 1: Operation not supported"), "\(applied.error)"
+        )
+        #expect(try settings(0)?.vlans == [VLAN(id: 42)] && settings(1)?.vlans == [VLAN(id: 42)])
+    }
+
+    @Test("A snapshot shows what the live host shows")
+    func snapshot() throws {
+        #expect(try Lab.sluice("apply", "-f", Self.example, "--yes").status == 0)
+        unlink("/results/lab.snapshot")
+        #expect(try Lab.sluice("snapshot", "-f", "/results/lab.snapshot").status == 0)
+        for command in [
+            ["list"], ["list", "-o", "json"], ["topology"], ["show", "ens10"], ["list", "-o", "yaml", "--all"],
+        ] {
+            let live = try Command(["sluice"] + command).finish()
+            let recorded = try Command(["sluice"] + command + ["--snapshot", "/results/lab.snapshot"]).finish()
+            #expect(recorded.status == 0 && recorded.output == live.output, "\(command): \(recorded) \(live)")
+        }
+        let plan = try Lab.sluice(
+            "plan", "-f", Self.example, "--snapshot", "/results/lab.snapshot")
+        #expect(plan.status == 0, "\(plan)")
+    }
+}

@@ -1,0 +1,340 @@
+import Glibc
+import Netlink
+import PCI
+import SRIOV
+import Testing
+
+extension LabSuite {
+    @Suite(
+        "Plan and apply on the real kernel", .serialized,
+        .enabled(if: Lab.isVariant("default"), "runs in the lab's default variant"))
+    struct ApplyTests {
+        static let example = "/src/Documentation/examples/lab.yaml"
+
+        init() throws { try Lab.reset() }
+
+        @Test("4 × 7 VFs come from zero to set and bound; a second apply writes nothing; one VLAN touches one VF")
+        func bringUp() throws {
+            #expect(try Lab.sluice("plan", "-f", Self.example).status == 2)
+            let applied = try Lab.sluice("apply", "-f", Self.example, "--yes")
+            #expect(applied.status == 0, "\(applied)")
+            let host = try Lab.host()
+            for port in ["ens10", "ens11", "ens12", "ens13"] {
+                let function = try #require(host.functions.first { $0.name == port })
+                let vfs = host.virtualFunctions(of: function.pci.address)
+                #expect(vfs.count == 7)
+                for vf in vfs {
+                    let isKernels = port == "ens10" && [5, 6].contains(vf.index)
+                    #expect(vf.pci.driver == (isKernels ? "igbvf" : "vfio-pci"), "\(vf.name)")
+                }
+            }
+            let first = try #require(host.functions.first { $0.name == "ens10 vf 5" })
+            #expect(first.settings?.vlans == [VLAN(id: 100, qos: 3)])
+            #expect(first.settings?.maxTxRateMbps == 500)
+            let trusted = try #require(host.functions.first { $0.name == "ens13 vf 0" })
+            #expect(trusted.settings?.mac == MACAddress("52:54:00:5c:00:01"))
+            #expect(trusted.settings?.trust == true && trusted.settings?.spoofCheck == false)
+            for device in ["ens10", "0000:41:10.6", "ens10 vf 3", "52:54:00:5c:00:01", "PM9A1-0002", "0000:00:00.0"] {
+                let shown = try Lab.sluice("show", device)
+                #expect(shown.status == 0 && shown.output.contains("IOMMU group"), "\(device): \(shown)")
+            }
+            try secondApplyWritesNothing()
+            try oneVLANTouchesOneVF()
+        }
+
+        private func secondApplyWritesNothing() throws {
+            let trace = try traced("-f", Self.example)
+            #expect(trace.writes.isEmpty, "\(trace.writes)")
+            #expect(trace.changes.isEmpty, "\(trace.changes)")
+            #expect(try Lab.sluice("plan", "-f", Self.example).status == 0)
+        }
+
+        private func oneVLANTouchesOneVF() throws {
+            let text = String(
+                decoding: try #require(try LiveFileTree().contents(Self.example, limit: 1 << 20)), as: UTF8.self)
+            let changed = text.replacing(
+                "virtualFunctions: 0-3, vlan: { id: 42 }", with: "virtualFunctions: 0-2, vlan: { id: 42 }"
+            )
+            .replacing(
+                "    ranges:\n      - { virtualFunctions: 0-2",
+                with: "    ranges:\n      - { virtualFunctions: 3, vlan: { id: 43 } }\n      - { virtualFunctions: 0-2")
+            #expect(changed != text)
+            let before = try Lab.host()
+            let trace = try traced("-f", try Lab.file("changed.yaml", changed))
+            #expect(trace.writes.isEmpty, "\(trace.writes)")
+            #expect(trace.changes.count == 1, "\(trace.changes)")
+            let after = try Lab.host()
+            let differing = zip(before.functions, after.functions).filter { $0.settings != $1.settings }.map(\.1)
+            #expect(differing.map(\.name) == ["ens10 vf 3"])
+            #expect(differing.first?.settings?.vlans == [VLAN(id: 43)])
+        }
+
+        /// Applies under strace: the files of sysfs and procfs opened for writing, and the netlink messages that change links.
+        private func traced(_ arguments: String...) throws -> (writes: [Substring], changes: [Substring]) {
+            let path = "/tmp/trace"
+            try Lab.run(
+                [
+                    "strace", "-f", "-s", "256", "-e", "trace=openat,sendto,sendmsg", "-o", path, "sluice", "apply",
+                    "--yes",
+                ] + arguments)
+            let bytes = try #require(try LiveFileTree().contents(path, limit: 16 << 20))
+            let lines = String(decoding: bytes, as: UTF8.self).split(separator: "\n")
+            #expect(lines.contains { $0.contains("RTM_GETLINK") }, "the trace shows no netlink at all")
+            let writes = lines.filter { line in
+                (line.contains("\"/sys/") || line.contains("\"/proc/"))
+                    && (line.contains("O_WRONLY") || line.contains("O_RDWR"))
+            }
+            return (
+                writes,
+                lines.filter { $0.contains("RTM_SETLINK") || $0.contains("RTM_NEWLINK") && $0.contains("sendto") }
+            )
+        }
+
+        // MARK: Holders
+
+        func port(_ count: Int, driver: String = "vfio-pci") -> String {
+            """
+            physicalFunctions:
+              - match: { netdev: ens12 }
+                virtualFunctions: \(count)
+                driver: \(driver)
+            """
+        }
+
+        /// Applies a number of VFs to ens12, lets somebody hold the first, and expects that the resize is refused.
+        private func expectRefusal(
+            driver: String, holder: String, hold: (Function) throws -> Void, release: () throws -> Void
+        ) throws {
+            let start = try Lab.file("start.yaml", port(3, driver: driver))
+            let applied = try Lab.sluice("apply", "-f", start, "--yes")
+            #expect(applied.status == 0, "\(applied)")
+            try Lab.settle()
+            let vf = try #require(try Lab.host().functions.first { $0.name == "ens12 vf 0" })
+            defer { try? release() }
+            try hold(vf)
+            for count in [0, 2, 5] {
+                let file = try Lab.file("resize.yaml", port(count, driver: driver))
+                let plan = try Lab.sluice("plan", "-f", file)
+                #expect(plan.status == 3, "\(plan)")
+                #expect(plan.output.contains(holder), "\(plan.output)")
+                #expect(plan.output.contains("vf.held"))
+                let refused = try Lab.sluice("apply", "-f", file, "--yes")
+                #expect(refused.status == 3, "\(refused)")
+                #expect(refused.output.contains(holder))
+            }
+            #expect(try Lab.host().virtualFunctions(of: vf.pci.physicalFunction ?? vf.pci.address).count == 3)
+        }
+
+        @Test("A VF that a process has open through VFIO keeps its port from being resized")
+        func vfioHolder() throws {
+            var device: VFIODevice?
+            try expectRefusal(
+                driver: "vfio-pci", holder: "pid \(getpid())", hold: { device = try VFIODevice($0.pci.address) },
+                release: { device?.close() })
+        }
+
+        @Test("A VF in another network namespace keeps its port from being resized")
+        func namespaceHolder() throws {
+            try expectRefusal(
+                driver: "kernel", holder: "network namespace tenant",
+                hold: { vf in
+                    try Lab.run(["ip", "netns", "add", "tenant"])
+                    try Lab.run(["ip", "link", "set", try #require(vf.link?.name), "netns", "tenant"])
+                }, release: { try Lab.run(["ip", "netns", "delete", "tenant"]) })
+        }
+
+        @Test("A bridged VF keeps its port from being resized")
+        func bridgeHolder() throws {
+            try expectRefusal(
+                driver: "kernel", holder: "bridge br-test",
+                hold: { vf in
+                    try Lab.run(["ip", "link", "add", "br-test", "type", "bridge"])
+                    try Lab.run(["ip", "link", "set", try #require(vf.link?.name), "master", "br-test"])
+                }, release: { try Lab.run(["ip", "link", "delete", "br-test"]) })
+        }
+
+        @Test("A VF with an address, and one below a macvtap, keep their port from being resized")
+        func addressAndUpperHolder() throws {
+            try expectRefusal(
+                driver: "kernel", holder: "host address 192.0.2.7/24",
+                hold: { vf in
+                    let name = try #require(vf.link?.name)
+                    try Lab.run(["ip", "address", "add", "192.0.2.7/24", "dev", name])
+                    try Lab.run(["ip", "link", "set", name, "up"])
+                }, release: { try Lab.run(["ip", "address", "flush", "to", "192.0.2.0/24"]) })
+            try Lab.reset()
+            try expectRefusal(
+                driver: "kernel", holder: "macvtap tap-test",
+                hold: { vf in
+                    try Lab.run([
+                        "ip", "link", "add", "link", try #require(vf.link?.name), "name", "tap-test", "type", "macvtap",
+                    ])
+                }, release: { try Lab.run(["ip", "link", "delete", "tap-test"]) })
+        }
+
+        @Test("--evict gives up the holder that it names and no other")
+        func evict() throws {
+            #expect(
+                try Lab.sluice("apply", "-f", Lab.file("start.yaml", port(3, driver: "kernel")), "--yes").status == 0)
+            try Lab.settle()
+            let vfs = try Lab.host().functions.filter { $0.physicalFunctionName == "ens12" }
+            try Lab.run(["ip", "link", "add", "br-test", "type", "bridge"])
+            try Lab.run(["ip", "netns", "add", "tenant"])
+            defer { _ = try? Lab.run(["ip", "link", "delete", "br-test"]) }
+            defer { _ = try? Lab.run(["ip", "netns", "delete", "tenant"]) }
+            try Lab.run(["ip", "link", "set", try #require(vfs[0].link?.name), "master", "br-test"])
+            try Lab.run(["ip", "link", "set", try #require(vfs[1].link?.name), "netns", "tenant"])
+            let file = try Lab.file("resize.yaml", port(2, driver: "kernel"))
+            let half = try Lab.sluice("apply", "-f", file, "--yes", "--evict", "br-test")
+            #expect(half.status == 3 && half.output.contains("tenant") && !half.output.contains("br-test"), "\(half)")
+            #expect(try Lab.sluice("apply", "-f", file, "--yes", "--evict", "nobody").status == 64)
+            let both = try Lab.sluice("apply", "-f", file, "--yes", "--evict", "br-test", "--evict", "tenant")
+            #expect(both.status == 0, "\(both)")
+            #expect(try Lab.host().functions.filter { $0.physicalFunctionName == "ens12" }.count == 2)
+        }
+
+        @Test("A port with the default route or in a bridge is left alone")
+        func protectedPort() throws {
+            let file = try Lab.file("start.yaml", port(2))
+            try Lab.run(["ip", "link", "add", "br-test", "type", "bridge"])
+            try Lab.run(["ip", "link", "set", "ens12", "master", "br-test"])
+            let bridged = try Lab.sluice("plan", "-f", file)
+            try Lab.run(["ip", "link", "delete", "br-test"])
+            #expect(bridged.status == 3 && bridged.output.contains("pf.protected"), "\(bridged)")
+            try Lab.run(["ip", "address", "add", "192.0.2.7/24", "dev", "ens12"])
+            try Lab.run(["ip", "link", "set", "ens12", "up"])
+            try Lab.run(["ip", "route", "add", "default", "via", "192.0.2.1"])
+            let routed = try Lab.sluice("plan", "-f", file)
+            try Lab.run(["ip", "address", "flush", "dev", "ens12"])
+            try Lab.run(["ip", "link", "set", "ens12", "down"])
+            #expect(routed.status == 3 && routed.output.contains("default route"), "\(routed)")
+        }
+
+        // MARK: Interruption
+
+        @Test("An apply that is killed at any moment is finished by the next")
+        func killed() throws {
+            let text = port(7) + "\n    defaults: { vlan: { id: 42 }, trust: on }\n"
+            let file = try Lab.file("kill.yaml", text)
+            let seed = UInt64.random(in: 0 ... .max)
+            var generator = SplitMix(seed: seed)
+            var interrupted = 0
+            for round in 1...20 {
+                try Lab.write("0", to: "/sys/bus/pci/devices/0000:81:00.0/sriov_numvfs")
+                try Lab.run(["ip", "link", "set", "ens12", "down"])
+                let command = try Command(["sluice", "apply", "-f", file, "--yes"])
+                // Anywhere from before the first step to after the last; an apply takes some three seconds here.
+                usleep(useconds_t.random(in: 100_000...3_500_000, using: &generator))
+                command.kill(SIGKILL)
+                if try command.finish().status == 128 + SIGKILL { interrupted += 1 }
+                let next = try Lab.sluice("apply", "-f", file, "--yes")
+                #expect(next.status == 0, "seed \(seed), round \(round): \(next)")
+                #expect(try Lab.sluice("plan", "-f", file).status == 0, "seed \(seed), round \(round)")
+                try Lab.settle()
+                let vfs = try Lab.host().functions.filter { $0.physicalFunctionName == "ens12" }
+                #expect(vfs.count == 7)
+                #expect(
+                    vfs.allSatisfy {
+                        $0.pci.driver == "vfio-pci" && $0.settings?.vlans == [VLAN(id: 42)]
+                            && $0.settings?.trust == true
+                    })
+                #expect(try Journal.interrupted(in: StateDirectory()) == nil)
+            }
+            #expect(interrupted > 0, "no apply was killed in time (seed \(seed))")
+        }
+
+        @Test("Settings that nobody declared survive a resize that is killed between removing and creating the VFs")
+        func owedSettings() throws {
+            #expect(try Lab.sluice("apply", "-f", Lab.file("start.yaml", port(3)), "--yes").status == 0)
+            try Lab.run(["ip", "link", "set", "ens12", "vf", "1", "mac", "52:54:00:00:00:11", "vlan", "77"])
+            let file = try Lab.file("resize.yaml", port(4))
+            let plan = try Lab.sluice("apply", "-f", file, "--yes")
+            #expect(plan.status == 0, "\(plan)")
+            #expect(try settings(1)?.vlans == [VLAN(id: 77)])
+            // The journal of an apply that got as far as removing the VFs.
+            let journal = """
+                sluice-journal 1
+                apply pid=1 time=0 file=\(file)
+                device 0000:81:00.0 name=ens12 numvfs=4 autoprobe=0 up=1
+                was 0000:81:00.0 vf=1 mac=52:54:00:00:00:11 vlans=77/0/8100
+                step 0000:81:00.0 1 sriov_numvfs 4 → 0
+                step 0000:81:00.0 2 sriov_numvfs 0 → 3
+                begin 0000:81:00.0 1
+                done 0000:81:00.0 1
+                begin 0000:81:00.0 2
+
+                """
+            try Lab.write("0", to: "/sys/bus/pci/devices/0000:81:00.0/sriov_numvfs")
+            _ = try Lab.file("journal", journal)
+            try Lab.run(["cp", "/tmp/journal", "/var/lib/sluice/apply.journal"])
+            let recovered = try Lab.sluice("apply", "--recover", "--yes")
+            #expect(recovered.status == 0, "\(recovered)")
+            #expect(recovered.output.contains("sriov_numvfs 0 → 3  interrupted"), "\(recovered.output)")
+            #expect(try settings(1)?.vlans == [VLAN(id: 77)])
+            #expect(try settings(1)?.mac == MACAddress("52:54:00:00:00:11"))
+            let again = try Lab.sluice("apply", "--recover", "--yes")
+            #expect(again.output == "No apply was interrupted.\n")
+        }
+
+        func settings(_ index: Int) throws -> VirtualFunctionSettings? {
+            try Lab.host().functions.first { $0.name == "ens12 vf \(index)" }?.settings
+        }
+
+        @Test("Two applies at once: the second says who holds the lock, or waits")
+        func locked() throws {
+            let file = try Lab.file("start.yaml", port(7))
+            let first = try Command(["sluice", "apply", "-f", file, "--yes"])
+            // The first has the lock as soon as it has written its name.
+            while try LiveFileTree().text("/var/lib/sluice/apply.lock")?.isEmpty ?? true { sched_yield() }
+            let refused = try Lab.sluice("apply", "-f", file, "--yes", "--no-wait")
+            let waited = try Lab.sluice("apply", "-f", file, "--yes")
+            #expect(try first.finish().status == 0)
+            #expect(
+                refused.status == 1 && refused.error.contains("apply.locked")
+                    && refused.error.contains("pid \(first.pid)"), "\(refused)")
+            #expect(waited.status == 0 && waited.output.contains("Nothing to do"), "\(waited)")
+        }
+
+        @Test("A write that hangs is reported with its holder, and the program ends")
+        func hung() throws {
+            #expect(try Lab.sluice("apply", "-f", Lab.file("start.yaml", port(2)), "--yes").status == 0)
+            let vf = try #require(try Lab.host().functions.first { $0.name == "ens12 vf 0" })
+            let device = try VFIODevice(vf.pci.address)
+            let kernel = try Lab.kernel()
+            let host = try HostReader(kernel: kernel).read()
+            var options = Planner.Options()
+            options.evicted = ["pid:\(getpid())"]
+            var declared = DeclaredHost()
+            var identity = Identity()
+            identity.netdev = "ens12"
+            let position = SourcePosition(file: "test", line: 1, column: 1)
+            declared.physicalFunctions = [
+                DeclaredPhysicalFunction(identity: identity, virtualFunctions: 0, position: position)
+            ]
+            let plan = Planner(host: host, files: kernel.files, options: options).plan(to: declared)
+            #expect(!plan.hasRefusals)
+            var deadlines = Applier.Deadlines()
+            deadlines.virtualFunctions = .seconds(2)
+            let applier = Applier(kernel: kernel, state: StateDirectory(path: "/tmp/hung"), deadlines: deadlines)
+            let reports = try applier.apply(plan, file: "test", time: 0, interrupted: nil) { _ in }
+            device.close()
+            let error = try #require(reports.first?.errors.first)
+            #expect(
+                error.message.contains("vfio_unregister_group_dev") && error.message.contains("pid \(getpid())"),
+                "\(error)")
+        }
+    }
+}
+
+/// A small seeded generator, so that a failure can be repeated.
+struct SplitMix: RandomNumberGenerator {
+    private var state: UInt64
+    init(seed: UInt64) { state = seed }
+    mutating func next() -> UInt64 {
+        state &+= 0x9e37_79b9_7f4a_7c15
+        var value = state
+        value = (value ^ value >> 30) &* 0xbf58_476d_1ce4_e5b9
+        value = (value ^ value >> 27) &* 0x94d0_49bb_1331_11eb
+        return value ^ value >> 31
+    }
+}
