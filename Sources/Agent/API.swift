@@ -1,6 +1,7 @@
 internal import AgentAPI
 internal import FoundationEssentials
 internal import HTTPTypes
+internal import HostFile
 internal import HummingbirdCore
 internal import Leasing
 internal import NIOCore
@@ -15,18 +16,30 @@ struct API: Sendable {
     /// The longest body that is taken, bytes: a host file.
     static let bodyLimit = 1 << 20
 
-    func respond(_ request: Request, _ channel: any Channel) async -> Response {
+    func respond(_ request: Request, _ peer: Peer?) async -> Response {
         do {
-            return try await answer(request, await Peer.of(channel))
-        } catch let problem as Problem {
-            return Self.response(problem)
-        } catch let error as LeasingError {
-            return Self.response(Problem(error))
-        } catch let error as SRIOVError {
-            return Self.response(Problem(error))
+            return try await answer(request, peer)
         } catch {
-            return Self.response(
-                Problem(status: 500, title: "Failed", detail: "\(error)", code: "agent.failed"))
+            return Self.response(Self.problem(error))
+        }
+    }
+
+    /// An error as it is sent.
+    static func problem(_ error: any Error) -> Problem {
+        switch error {
+        case let problem as Problem: return problem
+        case let error as LeasingError: return Problem(error)
+        case let error as SRIOVError: return Problem(error)
+        case let errors as HostFileErrors:
+            var problem = Problem(
+                status: 422, title: "Not possible", detail: "the host file has mistakes", code: HostFileErrors.code,
+                remedy: "correct them; nothing was changed")
+            problem.details = errors.errors.map(\.description)
+            return problem
+        default:
+            return Problem(
+                status: 500, title: "The host refused", detail: "\(error)", code: "agent.failed",
+                remedy: "the agent's log and dmesg may say more")
         }
     }
 
@@ -46,7 +59,8 @@ struct API: Sendable {
             response.headers[.allow] = resource.methods.map(\.rawValue).joined(separator: ", ")
             return response
         }
-        if method != .get { try allowChange(peer) }
+        // A plan changes nothing.
+        if method != .get, resource != .plans { try allowChange(peer) }
         return try await perform(resource, request, peer)
     }
 
@@ -63,7 +77,17 @@ struct API: Sendable {
         if keeper.options.isObserveOnly {
             throw Problem(
                 status: 409, title: "Conflict", detail: "the agent only observes (--observe-only)",
-                code: "agent.observeOnly")
+                code: "agent.observeOnly", remedy: "start the agent without it")
+        }
+        // What was interrupted is finished first, and the VFs are made.
+        try requireReady()
+    }
+
+    private func requireReady() throws {
+        guard keeper.isReady else {
+            throw Problem(
+                status: 503, title: "Not ready", detail: "the host has not been looked at yet",
+                code: "agent.starting", remedy: "try again")
         }
     }
 
@@ -77,11 +101,7 @@ struct API: Sendable {
             try keeper.checkHealth()
             return try Self.response(["status": "ok"])
         case .ready:
-            guard keeper.isReady else {
-                throw Problem(
-                    status: 503, title: "Not ready", detail: "the host has not been looked at yet",
-                    code: "agent.starting", remedy: "try again")
-            }
+            try requireReady()
             return try Self.response(["status": "ready"])
         case .metrics: return try await metrics(request)
         case .host: return try Self.response(HostView(manager.host, drift: keeper.drift))
@@ -110,11 +130,13 @@ struct API: Sendable {
         case .repair(let id):
             return try Self.response(LeaseView(await manager.repair(id, actor: peer?.name ?? "unknown")))
         case .history:
-            let device = try parameter("device", of: request)
-            return try Self.response(manager.history(of: device).map(TransitionView.init))
+            let device = parameter("device", of: request)
+            return try Self.response(
+                try await keeper.reading { try manager.history(of: device) }.map(TransitionView.init))
         case .events: return try events(request)
+        case .latestEvents: return try await latestEvents(request)
         case .plans: return try await plan(request)
-        case .applies: return try await apply(request, peer)
+        case .applies: return try await apply(request)
         case .faults: return try Self.response([String]())
         }
     }
@@ -148,7 +170,11 @@ struct API: Sendable {
     }
 
     private func metrics(_ request: Request) async throws -> Response {
-        let wantsCounters = try parameter("vf", of: request) == "1"
+        let vf = parameter("vf", of: request) ?? "0"
+        guard ["0", "1"].contains(vf) else {
+            throw LeasingError(.badRequest, "vf \"\(vf.prefix(100))\" is not understood", remedy: "give 0 or 1")
+        }
+        let wantsCounters = vf == "1"
         let text = try await keeper.metricsText(withCounters: wantsCounters)
         return Response(
             status: .ok, headers: [.contentType: "text/plain; version=0.0.4; charset=utf-8"],
@@ -169,10 +195,10 @@ struct API: Sendable {
         }
         let data = Data(buffer.readableBytesView)
         do {
-            let unknown = try JSONDecoder().decode(Keys.self, from: data).names.subtracting(keys).sorted()
-            guard unknown.isEmpty else {
+            let unknown = try JSONDecoder().decode(MemberPaths.self, from: data).paths.subtracting(keys)
+            if let first = unknown.min() {
                 throw LeasingError(
-                    .badRequest, "unknown member \"\(unknown[0].prefix(100))\"",
+                    .badRequest, "unknown member \"\(first.prefix(100))\"",
                     remedy: "there are \(keys.sorted().joined(separator: ", "))")
             }
             return try JSONDecoder().decode(Value.self, from: data)
@@ -191,9 +217,8 @@ struct API: Sendable {
     }
 
     /// A parameter of the query; nil when it is not given.
-    func parameter(_ name: String, of request: Request) throws -> String? {
-        guard let value = request.uri.queryParameters[Substring(name)] else { return nil }
-        return String(value)
+    func parameter(_ name: String, of request: Request) -> String? {
+        request.uri.queryParameters[Substring(name)].map(String.init)
     }
 
     static func response(_ value: some Encodable, status: HTTPResponse.Status = .ok) throws -> Response {
@@ -214,9 +239,9 @@ struct API: Sendable {
     }
 }
 
-/// The names of an object's members.
-private struct Keys: Decodable {
-    var names: Set<String> = []
+/// The paths of an object's members and theirs: `settings.vlan.id`.
+private struct MemberPaths: Decodable {
+    var paths: Set<String> = []
 
     private struct Key: CodingKey {
         var stringValue: String
@@ -226,6 +251,12 @@ private struct Keys: Decodable {
     }
 
     init(from decoder: any Decoder) throws {
-        names = Set(try decoder.container(keyedBy: Key.self).allKeys.map(\.stringValue))
+        let container = try decoder.container(keyedBy: Key.self)
+        for key in container.allKeys {
+            paths.insert(key.stringValue)
+            // What is not an object has no members.
+            guard let members = try? container.decode(MemberPaths.self, forKey: key) else { continue }
+            paths.formUnion(members.paths.map { "\(key.stringValue).\($0)" })
+        }
     }
 }

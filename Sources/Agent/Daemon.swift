@@ -1,48 +1,47 @@
+internal import AgentAPI
 internal import Glibc
+internal import HostFile
 internal import Leasing
 public import Logging
 internal import NIOCore
 internal import NIOPosix
-public import PCI
-internal import SRIOV
+internal import PCI
+public import SRIOV
 internal import ServiceLifecycle
 internal import UnixSignals
 
 /// The agent: composed of the host's keeper, the API, and what they listen to.
 public struct Daemon: Sendable {
     private let options: AgentOptions
-    private let writer: any DeviceWriter
+    private let kernel: any HostKernel
     private let logger: Logger
 
-    /// An agent that writes to devices through a writer.
-    public init(options: AgentOptions, writer: any DeviceWriter, logger: Logger) {
+    /// An agent of a kernel's host.
+    public init(options: AgentOptions, kernel: any HostKernel, logger: Logger) {
         self.options = options
-        self.writer = writer
+        self.kernel = kernel
         self.logger = logger
     }
 
     /// Runs until SIGTERM or SIGINT.
     ///
-    /// Throws when it cannot start: the ledger, the host file or the socket cannot be used. Nothing has been changed then.
+    /// Throws when it cannot start: the ledger, the host file or the socket cannot be used; nothing has been changed
+    /// then. And when it cannot go on: the kernel's events end.
     public func run() async throws {
-        let kernel = LinuxKernel(writer: writer)
-        let declared = try HostKeeper.load(options.hostFile)
-        let ledger = try Ledger(in: options.state)
-        let triggers = Triggers()
+        allowManyDescriptors()
+        let declared = try HostFile.parse(try HostKeeper.load(options.hostFile), file: options.hostFile)
+        let (triggers, work) = (Triggers(), Triggers())
         let hub = EventHub()
-        let last = try ledger.lastNumbers()
+        let ledger = try Ledger(in: options.state) { hub.publish($0, $1) }
+        let last = try ledger.reader.lastNumbers()
         hub.start(at: EventPosition(transition: last.transition, note: last.note))
-        let host = try HostReader(kernel: kernel).read()
-        let pools = PoolSet(declared, host: host, files: kernel.files, knownSerials: [:])
+        let serials = try KnownSerials(state: options.state, files: kernel.files).current()
+        let host = try HostReader(kernel: kernel).read(knownSerials: serials)
+        let pools = PoolSet(declared, host: host, files: kernel.files, knownSerials: serials)
         if let overlap = pools.overlaps.first { throw overlap }
         let manager = try LeaseManager(
-            kernel: kernel, ledger: ledger, host: host, pools: pools,
-            onTransition: { transitions in
-                hub.publish(transitions)
-                // A new deadline is waited for.
-                if transitions.contains(where: { $0.to == .active }) { triggers.add() }
-            },
-            onProcessExit: { triggers.add { $0.process = true } })
+            kernel: kernel, ledger: ledger, host: host, pools: pools, onWork: { work.add() },
+            onHolderGone: { triggers.add { $0.host = true } })
         let keeper = HostKeeper(
             kernel: kernel, manager: manager, ledger: ledger, declared: declared, hub: hub, options: options,
             logger: logger)
@@ -52,31 +51,76 @@ public struct Daemon: Sendable {
         let logger = logger
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let watch = HostWatch(triggers: triggers, logger: logger)
-        try await withThrowingTaskGroup(of: Void.self) { tasks in
-            tasks.addTask { try await watch.run() }
+        try await withThrowingTaskGroup(of: End.self) { tasks in
+            tasks.addTask {
+                try await watch.run()
+                return .broken("the kernel's events have ended")
+            }
             tasks.addTask {
                 await keeper.run(triggers) {
                     // What is ordered after the agent (libvirtd, the kubelet) finds the VFs.
                     Systemd.notify("READY=1\nSTATUS=\(manager.pools.pools.count) pools, \(manager.leases.count) leases")
                     logger.notice("ready")
+                    work.add()
                 }
+                return .broken("the host is not looked at any more")
+            }
+            tasks.addTask {
+                await keeper.runLeases(work)
+                return .broken("leases are not looked at any more")
             }
             for listener in listeners {
-                tasks.addTask { try await listener.run(on: group) { await api.respond($0, $1) } }
+                tasks.addTask {
+                    try await listener.run(on: group) { await api.respond($0, $1) }
+                    return .broken("nobody listens any more")
+                }
             }
             if let interval = Systemd.watchdogInterval {
                 tasks.addTask {
                     while !Task.isCancelled {
-                        if (try? keeper.checkHealth()) != nil { Systemd.notify("WATCHDOG=1") }
+                        if (try? await keeper.reading { try keeper.checkHealth() }) != nil {
+                            Systemd.notify("WATCHDOG=1")
+                        }
                         try await Task.sleep(for: interval, clock: .continuous)
                     }
+                    return .broken("the watchdog is not fed any more")
                 }
             }
             logger.notice("listening on \(options.socket)")
             try await waitForSignals(triggers, tls, &tasks)
+            Systemd.notify("STOPPING=1")
+            logger.notice("stopping; leases stay")
+            endSoon(keeper.stop)
+            triggers.finish()
+            work.finish()
+            tasks.cancelAll()
         }
         hub.close()
         try? await group.shutdownGracefully()
+    }
+
+    /// How a task has ended.
+    private enum End: Sendable {
+        case signalled
+        case broken(String)
+    }
+
+    /// The step at hand is finished and no other begun. One that takes long goes on in the writer process: its record is
+    /// on disk, and the next start finds out what has become of it.
+    private func endSoon(_ stop: StopFlag) {
+        stop.set()
+        startThread {
+            usleep(1_500_000)
+            _exit(0)
+        }
+    }
+
+    /// Connections must not take the descriptors that devices need.
+    private func allowManyDescriptors() {
+        var limit = rlimit()
+        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return }
+        limit.rlim_cur = min(limit.rlim_max, 65_536)
+        setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
     }
 
     private func sockets(_ tls: TLSSettings?) throws -> [Listener] {
@@ -94,14 +138,13 @@ public struct Daemon: Sendable {
 
     /// SIGHUP reads the host file and the certificates again; SIGTERM and SIGINT end the agent.
     private func waitForSignals(
-        _ triggers: Triggers, _ tls: TLSSettings?,
-        _ tasks: inout ThrowingTaskGroup<Void, any Error>
+        _ triggers: Triggers, _ tls: TLSSettings?, _ tasks: inout ThrowingTaskGroup<End, any Error>
     ) async throws {
         let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint, .sighup)
         let logger = logger
         tasks.addTask {
             for await signal in signals {
-                guard signal == .sighup else { return }
+                guard signal == .sighup else { break }
                 do {
                     try tls?.reload()
                 } catch {
@@ -109,12 +152,14 @@ public struct Daemon: Sendable {
                 }
                 triggers.add { $0.reload = true }
             }
+            return .signalled
         }
-        // The first task to end ends the agent: the one above, or one that has failed.
-        try await tasks.next()
-        Systemd.notify("STOPPING=1")
-        logger.notice("stopping; leases stay")
-        triggers.finish()
-        tasks.cancelAll()
+        // The first task to end ends the agent: the one above, or one that it cannot do without.
+        if case .broken(let what)? = try await tasks.next() { throw BrokenAgent(description: what) }
     }
+}
+
+/// Something that the agent cannot do without has ended: systemd starts it anew.
+struct BrokenAgent: Error, CustomStringConvertible {
+    let description: String
 }

@@ -12,16 +12,12 @@ struct AgentEvent: Sendable {
     /// A JSON object.
     var data: String
 
-    init(_ transition: Transition, at position: EventPosition) {
-        self.position = position
-        kind = "lease"
-        data = AgentEvent.json(TransitionView(transition))
-    }
-
-    init(_ note: Note, at position: EventPosition) {
-        self.position = position
-        kind = note.kind
-        data = AgentEvent.json(NoteView(note))
+    init(_ event: RecordedEvent) {
+        position = event.position
+        switch event.content {
+        case .transition(let transition): (kind, data) = ("lease", Self.json(TransitionView(transition)))
+        case .note(let note): (kind, data) = (note.kind, Self.json(NoteView(note)))
+        }
     }
 
     private static func json(_ value: some Encodable) -> String {
@@ -35,30 +31,9 @@ struct AgentEvent: Sendable {
     var text: String { "id: \(position)\nevent: \(kind)\ndata: \(data)\n\n" }
 }
 
-/// A place in the ledger's two rows of events: leases' transitions and notes.
-struct EventPosition: Sendable, Hashable, LosslessStringConvertible {
-    var transition: Int64
-    var note: Int64
-
-    init(transition: Int64, note: Int64) {
-        self.transition = transition
-        self.note = note
-    }
-
-    init?(_ text: String) {
-        let parts = text.split(separator: "-", omittingEmptySubsequences: false).map { Int64($0) }
-        guard parts.count == 2, let transition = parts[0], let note = parts[1], transition >= 0, note >= 0 else {
-            return nil
-        }
-        self.init(transition: transition, note: note)
-    }
-
-    var description: String { "\(transition)-\(note)" }
-}
-
 /// Hands events to all who listen, each at its own pace.
 final class EventHub: Sendable {
-    private struct State {
+    fileprivate struct State {
         var position = EventPosition(transition: 0, note: 0)
         var next = 0
         var listeners: [Int: AsyncStream<AgentEvent>.Continuation] = [:]
@@ -71,29 +46,25 @@ final class EventHub: Sendable {
 
     func start(at position: EventPosition) { state.withLock { $0.position = position } }
 
-    func publish(_ transitions: [Transition]) {
+    /// Publishes what a commit has written, in the order of the ledger.
+    func publish(_ transitions: [Transition], _ notes: [Note]) {
         state.withLock { state in
             for transition in transitions {
-                state.position.transition = max(state.position.transition, transition.number)
-                let event = AgentEvent(transition, at: state.position)
-                for listener in state.listeners.values { listener.yield(event) }
+                state.position.transition = transition.number
+                state.yield(AgentEvent(RecordedEvent(position: state.position, content: .transition(transition))))
+            }
+            for note in notes {
+                state.position.note = note.number
+                state.yield(AgentEvent(RecordedEvent(position: state.position, content: .note(note))))
             }
         }
     }
 
-    func publish(_ note: Note) {
-        state.withLock { state in
-            state.position.note = max(state.position.note, note.number)
-            let event = AgentEvent(note, at: state.position)
-            for listener in state.listeners.values { listener.yield(event) }
-        }
-    }
-
-    /// A stream of what happens from now on; a listener that falls far behind loses the oldest, and comes back with the
-    /// position of the last one that it got.
-    func listen() -> AsyncStream<AgentEvent> {
+    /// A stream of what happens from now on, and what ends it. It ends by itself when the listener falls far behind: who
+    /// comes back with the position of the last event that it got has missed nothing.
+    func listen() -> (events: AsyncStream<AgentEvent>, end: @Sendable () -> Void) {
         let (stream, continuation) = AsyncStream.makeStream(
-            of: AgentEvent.self, bufferingPolicy: .bufferingNewest(4096))
+            of: AgentEvent.self, bufferingPolicy: .bufferingOldest(4096))
         let number = state.withLock { state in
             state.next += 1
             state.listeners[state.next] = continuation
@@ -102,12 +73,23 @@ final class EventHub: Sendable {
         continuation.onTermination = { [weak self] _ in
             self?.state.withLock { _ = $0.listeners.removeValue(forKey: number) }
         }
-        return stream
+        return (stream, { continuation.finish() })
     }
 
     /// Ends all streams.
     func close() {
         let listeners = state.withLock { Array($0.listeners.values) }
         for listener in listeners { listener.finish() }
+    }
+}
+
+extension EventHub.State {
+    fileprivate mutating func yield(_ event: AgentEvent) {
+        var overflowing: [Int] = []
+        for (number, listener) in listeners {
+            if case .dropped = listener.yield(event) { overflowing.append(number) }
+        }
+        // Their termination handler takes the lock, so they are ended by losing their last reference.
+        for number in overflowing { listeners[number] = nil }
     }
 }

@@ -11,7 +11,8 @@ internal import Synchronization
 /// Keeps the host as it is declared, and the picture of it fresh.
 ///
 /// One task walks the triggers one by one, so that there is one reader and one apply at a time; requests are answered
-/// from the picture meanwhile.
+/// from the picture meanwhile. Another one ends leases whose time or consumer has ended, so that a device that hangs
+/// does not keep them.
 final class HostKeeper: Sendable {
     let kernel: any HostKernel
     let manager: LeaseManager
@@ -20,17 +21,19 @@ final class HostKeeper: Sendable {
     let metrics = Metrics()
     let options: AgentOptions
     let logger: Logger
+    let stop = StopFlag()
     private let queue = DispatchQueue(label: "host")
-    private let state: Mutex<State>
+    private let reads = DispatchQueue(label: "reads")
+    let state: Mutex<State>
 
     struct State {
         var declared: DeclaredHost
         /// Devices that are not as declared, and why that is not mended.
         var drift: [String: String] = [:]
-        /// The last plan that failed, so that the same failure is not repeated at every event.
-        var failed: String?
+        /// Plans that were tried, so that a failure, or a quarrel with another program, is not repeated at every event.
+        var attempts = Attempts()
         var isReady = false
-        /// When the last look at the host ended; the health check looks at it.
+        /// When the look at the host that is under way began; the health check looks at it.
         var refreshBegan: ContinuousClock.Instant?
     }
 
@@ -50,103 +53,137 @@ final class HostKeeper: Sendable {
     var drift: [String: String] { state.withLock { $0.drift } }
     var isReady: Bool { state.withLock { $0.isReady } }
 
-    /// Whether the look at the host, if one is under way, has not taken longer than a device may hang.
-    var isResponsive: Bool {
-        state.withLock { $0.refreshBegan.map { $0.duration(to: .now) < .seconds(240) } ?? true }
-    }
+    // MARK: The loops
 
-    // MARK: The loop
-
-    /// Looks at the host whenever there is a reason to, until the triggers end or the task is
-    /// cancelled. The first look is taken, and what follows from it done, before it says that it is ready.
-    func run(_ triggers: Triggers, onReady: @Sendable () -> Void) async {
-        await refresh(isStart: true)
+    /// Looks at the host whenever there is a reason to, until the triggers end or the task is cancelled. The first look
+    /// is taken, and what follows from it done, before it says that it is ready.
+    func run(_ triggers: Triggers, onReady: @Sendable () async -> Void) async {
+        await start()
         state.withLock { $0.isReady = true }
-        onReady()
-        var timer: Task<Void, Never>?
+        await onReady()
         var iterator = triggers.signals.makeAsyncIterator()
         while !Task.isCancelled {
-            // The only timer: for the next lease that ends by itself, or for what could not be recorded.
-            timer?.cancel()
-            timer = nextDeadline().map { deadline in
+            // The only timer: for a plan that is tried again.
+            let timer = state.withLock { $0.attempts.next }.map { instant in
                 Task {
-                    if (try? await Task.sleep(for: deadline, clock: .continuous)) != nil {
+                    if (try? await Task.sleep(until: instant, clock: .continuous)) != nil {
                         triggers.add { $0.host = true }
                     }
                 }
             }
-            guard await iterator.next() != nil, !Task.isCancelled else { break }
+            let isSignalled: Void? = await iterator.next()
+            timer?.cancel()
+            guard isSignalled != nil, !Task.isCancelled else { break }
             await walk(triggers.take())
         }
-        timer?.cancel()
+    }
+
+    /// Ends leases whose time is over or whose consumer has gone, and finishes what is on its way back.
+    func runLeases(_ work: Triggers) async {
+        var failures = 0
+        var told: Set<String> = []
+        var iterator = work.signals.makeAsyncIterator()
+        while !Task.isCancelled {
+            let timer = nextDeadline(failures).map { delay in
+                Task { if (try? await Task.sleep(for: delay, clock: .continuous)) != nil { work.add() } }
+            }
+            let isSignalled: Void? = await iterator.next()
+            timer?.cancel()
+            guard isSignalled != nil, !Task.isCancelled else { break }
+            guard isReady, !options.isObserveOnly else { continue }
+            let errors = await manager.reconcile().map(\.message)
+            for message in errors where !told.contains(message) { logger.error("\(message)") }
+            told = Set(errors)
+            failures = errors.isEmpty ? 0 : failures + 1
+        }
+    }
+
+    /// When a lease ends by itself, or what could not be done is tried again: after a second, later every minute.
+    private func nextDeadline(_ failures: Int) -> Duration? {
+        guard !options.isObserveOnly else { return nil }
+        if failures > 0 { return min(.seconds(1 << min(failures - 1, 6)), .seconds(60)) }
+        return manager.millisecondsToNextDeadline.map { .milliseconds(max($0, 1)) }
     }
 
     private func walk(_ reasons: Triggers.Reasons) async {
         if reasons.reload { return await reload() }
-        // A consumer that has ended is known without a look at the host, and its function is wanted soon.
-        if reasons.process, !options.isObserveOnly { await manager.reconcile() }
-        if reasons.host || reasons.process { return await refresh() }
+        if reasons.host { return await refresh() }
         for link in reasons.settings where await isDrifted(link) { return await refresh() }
     }
 
-    private func nextDeadline() -> Duration? {
-        // A ledger that took nothing is asked again soon: its disk may have room by then.
-        let retry: Int64? = manager.ledgerFailures > 0 ? 1_000 : nil
-        return [manager.millisecondsToNextDeadline, retry].compactMap(\.self).min().map { .milliseconds(max($0, 1)) }
-    }
-
-    private func blocking<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
+    func blocking<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
         try await withCheckedThrowingContinuation { continuation in
             queue.async { continuation.resume(with: Result(catching: body)) }
         }
     }
 
+    /// Reads the ledger off the shared pool: a disk may be slow.
+    func reading<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
+        try await withCheckedThrowingContinuation { continuation in
+            reads.async { continuation.resume(with: Result(catching: body)) }
+        }
+    }
+
     // MARK: Looking
 
-    func refresh(isStart: Bool = false) async {
+    /// The first look. The VFs come before the leases are compared with them: after a reboot none is there, and those of
+    /// leases are made as their consumers need them.
+    private func start() async {
         state.withLock { $0.refreshBegan = .now }
         defer { state.withLock { $0.refreshBegan = nil } }
         do {
-            try await look(isStart: isStart)
-            if !options.isObserveOnly { try await converge() }
+            try await look(isStart: true)
+            guard !options.isObserveOnly else { return }
+            try await converge()
         } catch {
-            note("error", "host", "the host cannot be read: \(error)")
+            await note("error", "host", "the host cannot be read: \(error)")
+        }
+        for error in await manager.reconcile(isStart: true) { logger.error("\(error.message)") }
+    }
+
+    func refresh() async {
+        state.withLock { $0.refreshBegan = .now }
+        defer { state.withLock { $0.refreshBegan = nil } }
+        do {
+            try await look()
+            guard !options.isObserveOnly else { return }
+            // Before anything is mended: a lease whose VF was taken away must not get the one that is made in its place.
+            _ = await manager.reconcile()
+            try await converge()
+        } catch {
+            await note("error", "host", "the host cannot be read: \(error)")
         }
     }
 
-    private func look(isStart: Bool = false) async throws {
-        let kernel = kernel
-        let before = manager.host
-        let host = try await blocking { try HostReader(kernel: kernel).read() }
+    func look(isStart: Bool = false) async throws {
+        let before = manager.observedHost
+        let (host, serials) = try await blocking { [self] in try readHost() }
         metrics.hostRead()
         let pools = PoolSet(
-            state.withLock { $0.declared }, host: host, files: kernel.files, knownSerials: knownSerials())
+            state.withLock { $0.declared }, host: host, files: kernel.files, knownSerials: serials)
         manager.update(host: host, pools: pools)
-        if !isStart { tellDifferences(before, host) }
-        guard !options.isObserveOnly else { return }
-        for error in await manager.reconcile(isStart: isStart) {
-            logger.error("\(error.message)")
-        }
+        if !isStart { await tellDifferences(before, host) }
     }
 
-    private func tellDifferences(_ before: Host, _ after: Host) {
+    /// The host as it is now, and the serial numbers of drives whose driver cannot tell them any more.
+    func readHost() throws -> (host: Host, serials: [PCIAddress: String]) {
+        let serials = try KnownSerials(state: options.state, files: kernel.files).current()
+        return (try HostReader(kernel: kernel).read(knownSerials: serials), serials)
+    }
+
+    private func tellDifferences(_ before: Host, _ after: Host) async {
         let old = Set(before.functions.filter(\.isAssignable).map(\.pci.address))
         let new = Set(after.functions.filter(\.isAssignable).map(\.pci.address))
-        for function in after.functions where function.isAssignable && !old.contains(function.pci.address) {
-            note("function.added", "\(function.pci.address)", "\(function.name) has appeared")
-        }
-        for function in before.functions where function.isAssignable && !new.contains(function.pci.address) {
-            note("function.removed", "\(function.pci.address)", "\(function.name) is gone")
-        }
-    }
-
-    private func knownSerials() -> [PCIAddress: String] {
-        (try? KnownSerials(state: options.state, files: kernel.files).current()) ?? [:]
+        let added = after.functions.filter { $0.isAssignable && !old.contains($0.pci.address) }
+        let removed = before.functions.filter { $0.isAssignable && !new.contains($0.pci.address) }
+        await note(
+            added.map { ("function.added", "\($0.pci.address)", "\($0.name) has appeared") }
+                + removed.map { ("function.removed", "\($0.pci.address)", "\($0.name) is gone") })
     }
 
     /// Whether VFs of a port have other settings than they should. Cheap: one message, no look at the rest of the host.
     private func isDrifted(_ link: Int32) async -> Bool {
-        let host = manager.host
+        let host = manager.observedHost
         guard let port = host.physicalFunctions.first(where: { $0.link?.index == link }), port.pci.sriov != nil else {
             return false
         }
@@ -167,205 +204,76 @@ final class HostKeeper: Sendable {
         return now.virtualFunctions.count != host.virtualFunctions(of: port.pci.address).count
     }
 
-    // MARK: Acting
+    // MARK: Telling
 
-    /// Plans from the host as it is to the declared state, and does what nobody's use forbids.
-    private func converge() async throws {
-        let clock = ContinuousClock()
-        let start = clock.now
-        let begin = manager.now
-        let plan = try await blocking { [self] in try makePlan() }
-        tellDrift(plan, begun: begin)
-        guard plan.stepCount > 0 else {
-            state.withLock { $0.failed = nil }
-            return
-        }
-        let ports = Set(plan.devices.filter { !$0.steps.isEmpty }.compactMap(\.address))
-        let text = plan.devices.filter { !$0.steps.isEmpty }.map {
-            "\($0.name): \($0.steps.map(\.title).joined(separator: ", "))"
-        }
-        .joined(separator: "; ")
-        if state.withLock({ $0.failed == text }) { return }
-        logger.notice("applying: \(text)")
-        // From here to the end no function of these ports is leased; what is leased by now is in the second plan.
-        let reports = try await manager.maintaining(ports) {
-            try await self.blocking { [self] in try apply() }
-        }
-        let errors = reports.flatMap(\.errors)
-        for error in errors { note("error", error.code.rawValue, error.message) }
-        for report in reports where report.errors.isEmpty && report.stepsDone > 0 {
-            note("apply", report.name, "\(report.stepsDone) steps done, \(report.verified) functions verified")
-        }
-        state.withLock { $0.failed = errors.isEmpty ? nil : text }
-        metrics.applied(in: clock.now - start, outcome: errors.isEmpty ? "done" : "failed")
-        try await look()
-    }
+    func note(_ kind: String, _ subject: String, _ text: String) async { await note([(kind, subject, text)]) }
 
-    private func apply() throws -> [DeviceReport] {
-        let lock = try ApplyLock.take(in: options.state, command: "sluiced") { [logger] holder in
-            logger.notice("waiting for another apply: \(holder)")
-            return true
-        }
-        defer { withExtendedLifetime(lock) {} }
-        let plan = try makePlan()
-        return try Applier(kernel: kernel, state: options.state).apply(
-            plan, file: options.hostFile, time: Int(manager.now / 1000),
-            interrupted: Journal.interrupted(in: options.state)
-        ) { _ in }
-    }
-
-    /// The plan from the host as it is now, with leases in it.
-    func makePlan(
-        _ other: DeclaredHost? = nil, only: Set<String> = [], evicted: Set<String> = []
-    ) throws -> Plan {
-        // Leases first: one that comes meanwhile is seen as a VF that differs, and its holder keeps it from harm.
-        var host = try HostReader(kernel: kernel).read()
-        let leases = manager.leases
-        host.add(leases)
-        var options = Planner.Options()
-        options.only = only
-        options.evicted = evicted
-        options.interrupted = try Journal.interrupted(in: self.options.state)?.owed ?? [:]
-        options.busy = try DeviceClaim.unreturned(in: self.options.state, deadline: nil)
-        options.knownSerials = knownSerials()
-        let declared = (other ?? state.withLock { $0.declared }).with(
-            leases, on: host, files: kernel.files, knownSerials: options.knownSerials)
-        var modes: [PCIAddress: Devlink.EswitchMode] = [:]
-        if declared.physicalFunctions.contains(where: { $0.eswitchMode != nil }) {
-            for port in host.physicalFunctions where port.pci.driver != nil {
-                if let mode = (try? kernel.eswitchMode(of: port.pci.address)) ?? nil { modes[port.pci.address] = mode }
+    func note(_ entries: [(kind: String, subject: String, text: String)]) async {
+        for entry in entries {
+            switch entry.kind {
+            case "error": logger.error("\(entry.text)", metadata: ["subject": "\(entry.subject)"])
+            case "drift": logger.warning("\(entry.subject): \(entry.text)")
+            default: logger.notice("\(entry.subject): \(entry.text)")
             }
         }
-        return Planner(host: host, files: kernel.files, options: options).plan(to: declared, eswitchModes: modes)
-    }
-
-    /// Says what is not as declared and cannot be mended, once.
-    private func tellDrift(_ plan: Plan, begun: Int64) {
-        let changing = Set(manager.leases.filter { $0.state != .active || $0.changed >= begun }.map(\.address))
-        var drift: [String: String] = [:]
-        for device in plan.devices {
-            for refusal in device.refusals {
-                // What is being prepared or cleaned for a lease is on its way.
-                if !refusal.holders.isEmpty, refusal.holders.allSatisfy({ changing.contains($0.address) }) { continue }
-                drift[device.name] = refusal.error.message
-            }
-        }
-        let before = state.withLock { state in
-            defer { state.drift = drift }
-            return state.drift
-        }
-        for (device, text) in drift.sorted(by: { $0.key < $1.key }) where before[device] != text {
-            note("drift", device, text)
-        }
-        for device in before.keys.sorted() where drift[device] == nil {
-            note("drift", device, "is as declared again")
-        }
-    }
-
-    // MARK: The host file
-
-    /// Reads the host file again; one with mistakes changes nothing.
-    private func reload() async {
-        Systemd.notify("RELOADING=1\nMONOTONIC_USEC=\(monotonicMicroseconds())")
-        defer { Systemd.notify("READY=1") }
+        let time = manager.now
         do {
-            let declared = try Self.load(options.hostFile)
-            let kernel = kernel
-            let pools = PoolSet(declared, host: manager.host, files: kernel.files, knownSerials: knownSerials())
-            if let overlap = pools.overlaps.first { throw overlap }
-            state.withLock {
-                $0.declared = declared
-                $0.failed = nil
-            }
-            note("apply", options.hostFile, "the host file was read again")
+            try await ledger.note(
+                entries.map { Note(time: time, kind: $0.kind, subject: $0.subject, text: $0.text) })
         } catch {
-            note("error", "hostfile.invalid", "the host file is not taken over: \(error)")
+            logger.error("\(error)")
         }
-        await refresh()
     }
 
-    /// Reads a host file.
-    static func load(_ path: String) throws -> DeclaredHost {
-        guard let bytes = try LiveFileTree().contents(path, limit: HostFile.maximumSize + 1) else {
-            throw SRIOVError(
-                .hostFileUnreadable, "there is no host file \(path)",
-                remedy: "write one, or name it with --file; Documentation/host-file.md has examples")
-        }
-        guard let text = String(validating: bytes, as: UTF8.self) else {
-            throw SRIOVError(.hostFileUnreadable, "\(path) is not text in UTF-8", remedy: "save it as UTF-8")
-        }
-        return try HostFile.parse(text, file: path)
-    }
+    // MARK: Health
 
-    // MARK: Requests
-
-    /// Throws `ledger.unusable` or says that the look at the host does not end.
+    /// Throws when the look at the host does not end, or `ledger.unusable`.
     func checkHealth() throws {
+        let isResponsive = state.withLock { $0.refreshBegan.map { $0.duration(to: .now) < .seconds(300) } ?? true }
         guard isResponsive else {
             throw Problem(
                 status: 503, title: "Not healthy", detail: "a device has not answered for minutes", code: "device.hung",
                 remedy: "dmesg says which; GET /v1/events tells what was being done")
         }
-        _ = try ledger.lastNumbers()
+        _ = try ledger.reader.lastNumbers()
+    }
+}
+
+/// Set once, when the agent is to end: an apply stops after the step at hand.
+final class StopFlag: Sendable {
+    private let flag = Atomic(false)
+    var isSet: Bool { flag.load(ordering: .acquiring) }
+    func set() { flag.store(true, ordering: .releasing) }
+}
+
+/// How often plans were tried of late. The same one is tried again after a second, then ever later: it fails, or somebody
+/// else undoes it each time.
+struct Attempts {
+    private var tried: [String: (count: Int, last: ContinuousClock.Instant)] = [:]
+    /// When a plan that was put off is due.
+    private(set) var next: ContinuousClock.Instant?
+
+    /// Whether a plan is tried now.
+    mutating func isDue(_ plan: String, at now: ContinuousClock.Instant = .now) -> Bool {
+        next = nil
+        guard let (count, last) = tried[plan] else { return true }
+        let due = last + min(.seconds(1 << min(count - 1, 9)), .seconds(300))
+        if due <= now { return true }
+        next = due
+        return false
     }
 
-    func metricsText(withCounters: Bool) async throws -> String {
-        var counters: [(Function, VirtualFunctionStatistics)]?
-        if withCounters {
-            let kernel = kernel
-            let links = try await blocking { try kernel.links(.statistics) }
-            let host = manager.host
-            counters = host.functions.compactMap { function in
-                guard let parent = function.pci.physicalFunction, let index = function.index,
-                    let link = links.first(where: { $0.device?.name == "\(parent)" }),
-                    let report = link.virtualFunctions.first(where: { $0.index == UInt32(index) })
-                else { return nil }
-                return report.statistics.map { (function, $0) }
-            }
-        }
-        return metrics.text(manager: manager, drift: drift.count, counters: counters)
+    /// Remembers that a plan was tried.
+    mutating func add(_ plan: String, at now: ContinuousClock.Instant = .now) {
+        tried[plan] = ((tried[plan]?.count ?? 0) + 1, now)
     }
 
-    func plan(_ body: PlanBody) async throws -> Plan {
-        let declared = try body.hostFile.map { try HostFile.parse($0, file: "hostFile") }
-        return try await blocking { [self] in
-            try makePlan(declared, only: Set(body.only ?? []), evicted: Set(body.evict ?? []))
-        }
+    /// Nothing differs: what has stayed quiet for ten minutes is forgotten.
+    mutating func settle(at now: ContinuousClock.Instant = .now) {
+        next = nil
+        tried = tried.filter { now - $0.value.last < .seconds(600) }
     }
 
-    /// Applies as `sluice apply` does, under the same lock and with the same journal.
-    func apply(_ body: PlanBody) async throws -> [DeviceReport] {
-        let declared = try body.hostFile.map { try HostFile.parse($0, file: "hostFile") }
-        let clock = ContinuousClock()
-        let start = clock.now
-        let first = try await plan(body)
-        let ports = Set(first.devices.filter { !$0.steps.isEmpty }.compactMap(\.address))
-        let reports = try await manager.maintaining(ports) {
-            try await self.blocking { [self] in
-                let lock = try ApplyLock.take(in: options.state, command: "sluiced") { _ in true }
-                defer { withExtendedLifetime(lock) {} }
-                let plan = try makePlan(declared, only: Set(body.only ?? []), evicted: Set(body.evict ?? []))
-                return try Applier(kernel: kernel, state: options.state).apply(
-                    plan, file: options.hostFile, time: Int(manager.now / 1000),
-                    interrupted: Journal.interrupted(in: options.state)
-                ) { _ in }
-            }
-        }
-        let failed = reports.contains { !$0.errors.isEmpty }
-        metrics.applied(in: clock.now - start, outcome: failed ? "failed" : "done")
-        return reports
-    }
-
-    func note(_ kind: String, _ subject: String, _ text: String) {
-        switch kind {
-        case "error": logger.error("\(text)", metadata: ["subject": "\(subject)"])
-        case "drift": logger.warning("\(subject): \(text)")
-        default: logger.notice("\(subject): \(text)")
-        }
-        do throws(LeasingError) {
-            hub.publish(try ledger.note(Note(time: manager.now, kind: kind, subject: subject, text: text)))
-        } catch {
-            logger.error("\(error.message)")
-        }
-    }
+    /// How often a plan was tried.
+    func count(of plan: String) -> Int { tried[plan]?.count ?? 0 }
 }

@@ -1,6 +1,7 @@
 internal import Glibc
 internal import Logging
 internal import Netlink
+internal import PCI
 internal import SRIOV
 internal import Synchronization
 
@@ -11,8 +12,6 @@ final class Triggers: Sendable {
     struct Reasons: Sendable {
         /// Something came, went or changed: everything is read.
         var host = false
-        /// A process has ended that a lease depends on.
-        var process = false
         /// The host file is to be read again.
         var reload = false
         /// Ports whose settings may have been changed by somebody else, by link.
@@ -49,9 +48,20 @@ struct HostWatch: Sendable {
     let logger: Logger
 
     /// Runs until it is cancelled.
+    ///
+    /// Throws when the kernel's events cannot be had: without them the agent knows nothing.
     func run() async throws {
-        watchDevices()
-        try await LinkMonitor.withEvents { events in
+        try await withThrowingTaskGroup { group in
+            group.addTask { try await watchDevices() }
+            group.addTask { try await watchNodes() }
+            group.addTask { try await watchLinks() }
+            try await group.next()
+            group.cancelAll()
+        }
+    }
+
+    private func watchLinks() async throws {
+        try await LinkMonitor.withEvents(addresses: true) { events in
             var known: [Int32: Essentials] = [:]
             for await event in events {
                 switch event {
@@ -59,9 +69,12 @@ struct HostWatch: Sendable {
                     known = [:]
                     triggers.add { $0.host = true }
                 case .removed(let index, _):
-                    known[index] = nil
-                    triggers.add { $0.host = true }
+                    // A container's end of a pair comes and goes; only what stood on a device matters.
+                    if known.removeValue(forKey: index) != nil { triggers.add { $0.host = true } }
+                case .addressed(let index):
+                    if known[index] != nil { triggers.add { $0.host = true } }
                 case .changed(let link):
+                    guard concernsDevices(link, known) else { continue }
                     let essentials = Essentials(link)
                     // A port tells of every change of its VFs, also of our own: that is no reason to read all of it.
                     if known.updateValue(essentials, forKey: link.index) == essentials {
@@ -72,6 +85,11 @@ struct HostWatch: Sendable {
                 }
             }
         }
+    }
+
+    /// Whether a link is a device's or stands on one: hosts with containers make and remove hundreds that are neither.
+    private func concernsDevices(_ link: Link, _ known: [Int32: Essentials]) -> Bool {
+        link.device != nil || known[link.index] != nil || link.parent.map { known[$0] != nil } ?? false
     }
 
     /// What of a link matters to who holds what.
@@ -95,8 +113,10 @@ struct HostWatch: Sendable {
         }
     }
 
-    private func watchDevices() {
-        let (triggers, logger) = (triggers, logger)
+    /// What came and went among devices. The thread ends with the process.
+    private func watchDevices() async throws {
+        let triggers = triggers
+        let failures = AsyncStream<NetlinkError>.makeStream()
         startThread {
             do throws(NetlinkError) {
                 try DeviceEventMonitor.run { event in
@@ -104,13 +124,31 @@ struct HostWatch: Sendable {
                         triggers.add { $0.host = true }
                         return true
                     }
-                    // VFIO's own devices follow a PCI event that was told of.
-                    if ["pci", "net", "nvme", "block"].contains(event.subsystem) { triggers.add { $0.host = true } }
+                    // VFIO's own devices follow a PCI event that was told of, and netdevs that were made are no devices.
+                    let isMade = event.path.hasPrefix("/devices/virtual/net/")
+                    if ["pci", "net", "nvme", "block"].contains(event.subsystem), !isMade {
+                        triggers.add { $0.host = true }
+                    }
                     return true
                 }
             } catch {
-                logger.error("device events cannot be read; new devices are seen when a link changes: \(error)")
+                failures.continuation.yield(error)
             }
         }
+        for await failure in failures.stream { throw failure }
+    }
+
+    /// Who opens and closes VFIO's nodes: no other event tells that somebody has taken a function or let go of it.
+    private func watchNodes() async throws {
+        let triggers = triggers
+        let failures = AsyncStream<PCIError>.makeStream()
+        startThread {
+            do throws(PCIError) {
+                try NodeMonitor.run(["/dev/vfio", "/dev/vfio/devices"]) { triggers.add { $0.host = true } }
+            } catch {
+                failures.continuation.yield(error)
+            }
+        }
+        for await failure in failures.stream { throw failure }
     }
 }

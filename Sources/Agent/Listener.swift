@@ -15,14 +15,17 @@ struct Listener: Sendable {
 
     /// Answers requests until the task is cancelled.
     func run(
-        on group: any EventLoopGroup, _ responder: @escaping @Sendable (Request, any Channel) async -> Response
+        on group: any EventLoopGroup, _ responder: @escaping @Sendable (Request, Peer?) async -> Response
     ) async throws {
+        let (tls, logger) = (tls, logger)
         let http = HTTP1Channel(
             responder: { request, writer, channel in
-                let response = await responder(request, channel)
+                // TLS asked for the certificate, and has let nobody in without.
+                let peer: Peer? = tls == nil ? await Peer.onUnixSocket(channel) : .certificate
+                let response = await responder(request, peer)
                 try await writer.write(response: response.head, body: response.body)
-            })
-        let (tls, logger) = (tls, logger)
+            }, configuration: .init(idleTimeout: .seconds(60)))
+        let count = ConnectionCount()
         let server = try await ServerBootstrap(group: group)
             .serverChannelOption(.backlog, value: 1024)
             .childChannelOption(.allowRemoteHalfClosure, value: true)
@@ -38,7 +41,15 @@ struct Listener: Sendable {
             try await server.executeThenClose { connections in
                 try await withThrowingDiscardingTaskGroup { group in
                     for try await connection in connections {
-                        group.addTask { await http.handle(value: connection, logger: logger) }
+                        // Beyond that it is no use that is meant, and the descriptors are needed for devices.
+                        group.addTask {
+                            guard count.enter() else {
+                                try? await connection.executeThenClose { _, _ in }
+                                return
+                            }
+                            await http.handle(value: connection, logger: logger)
+                            count.leave()
+                        }
                     }
                 }
             }
@@ -52,6 +63,12 @@ struct Listener: Sendable {
     /// A listening Unix socket with mode 0660 and a group; one that systemd has opened is taken as it is.
     static func unix(_ path: String, group: String?, logger: Logger) throws(ListenError) -> Int32 {
         if let descriptor = Systemd.activatedSocket {
+            var domain: Int32 = 0
+            var length = socklen_t(MemoryLayout<Int32>.size)
+            // On another socket nobody could say who is at its other end.
+            guard getsockopt(descriptor, SOL_SOCKET, SO_DOMAIN, &domain, &length) == 0, domain == AF_UNIX else {
+                throw ListenError("the socket unit must have a path in ListenStream=; TCP is for --listen, with TLS")
+            }
             _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
             return descriptor
         }
@@ -139,4 +156,21 @@ final class TLSSettings: Sendable {
         configuration.trustRoots = .certificates(try NIOSSLCertificate.fromPEMFile(options.clientAuthorities))
         return try NIOSSLContext(configuration: configuration)
     }
+}
+
+/// How many connections a socket has.
+private final class ConnectionCount: Sendable {
+    private static let limit = 1024
+    private let count = Mutex(0)
+
+    /// Counts a connection; false when there are enough.
+    func enter() -> Bool {
+        count.withLock { count in
+            guard count < Self.limit else { return false }
+            count += 1
+            return true
+        }
+    }
+
+    func leave() { count.withLock { $0 -= 1 } }
 }

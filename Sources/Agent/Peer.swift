@@ -1,6 +1,5 @@
 internal import Glibc
 internal import NIOCore
-internal import NIOSSL
 
 /// Who is at the other end of a connection.
 enum Peer: Sendable {
@@ -20,16 +19,21 @@ enum Peer: Sendable {
     /// A person's name for leases that are for nobody else.
     var person: String {
         switch self {
-        case .user(let uid):
-            getpwuid(uid).map { String(cString: $0.pointee.pw_name) } ?? "uid-\(uid)"
+        case .user(let uid): Self.name(of: uid) ?? "uid-\(uid)"
         case .certificate: "remote"
         }
     }
 
-    /// The peer of a channel; nil when the kernel does not tell.
-    static func of(_ channel: any Channel) async -> Peer? {
-        // TLS asked for the certificate, and has let nobody in without.
-        if channel.remoteAddress?.port != nil { return .certificate }
+    private static func name(of uid: UInt32) -> String? {
+        var entry = passwd()
+        var found: UnsafeMutablePointer<passwd>?
+        var buffer = [CChar](repeating: 0, count: 4096)
+        guard getpwuid_r(uid, &entry, &buffer, buffer.count, &found) == 0, found != nil else { return nil }
+        return String(cString: entry.pw_name)
+    }
+
+    /// The process at the other end of a Unix socket; nil when the kernel does not tell.
+    static func onUnixSocket(_ channel: any Channel) async -> Peer? {
         guard let provider = channel as? any SocketOptionProvider else { return nil }
         let level = NIOBSDSocket.OptionLevel(rawValue: SOL_SOCKET)
         let name = NIOBSDSocket.Option(rawValue: SO_PEERCRED)

@@ -2,7 +2,7 @@ internal import HTTPTypes
 
 /// What a path means.
 enum Resource: Equatable {
-    case health, ready, metrics, host, functions, pools, leases, history, events, plans, applies, faults
+    case health, ready, metrics, host, functions, pools, leases, history, events, latestEvents, plans, applies, faults
     case function(String)
     case pool(String)
     case lease(String)
@@ -20,6 +20,7 @@ enum Resource: Equatable {
         case ["v1", "leases"]: self = .leases
         case ["v1", "history"]: self = .history
         case ["v1", "events"]: self = .events
+        case ["v1", "events", "latest"]: self = .latestEvents
         case ["v1", "plans"]: self = .plans
         case ["v1", "applies"]: self = .applies
         case ["v1", "faults"]: self = .faults

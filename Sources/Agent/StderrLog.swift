@@ -4,17 +4,21 @@ public import Logging
 /// Writes log lines to standard error: with the priority that journald reads from their beginning (sd-daemon(3)) when
 /// it goes to the journal, and with the time where it does not.
 public struct StderrLog: LogHandler {
+    /// See `LogHandler`.
     public var logLevel = Logger.Level.info
+    /// See `LogHandler`.
     public var metadata: Logger.Metadata = [:]
 
     /// A log of this process.
     public init() {}
 
+    /// See `LogHandler`.
     public subscript(metadataKey key: String) -> Logger.Metadata.Value? {
         get { metadata[key] }
         set { metadata[key] = newValue }
     }
 
+    /// See `LogHandler`.
     public func log(event: LogEvent) {
         // A line is one record: names come from devices and requests.
         var text = String.UnicodeScalarView()

@@ -1,6 +1,7 @@
 internal import FoundationEssentials
 internal import Glibc
 package import Leasing
+package import SRIOV
 
 /// A caller of the agent's API over its Unix socket: one request a connection, blocking.
 ///
@@ -19,6 +20,16 @@ package struct AgentClient: Sendable {
         self.timeoutSeconds = timeoutSeconds
         guard let descriptor = Self.connect(socket, timeoutSeconds) else { return nil }
         close(descriptor)
+    }
+
+    /// A text as a part of a target (RFC 3986, section 2).
+    package static func escaped(_ text: String) -> String {
+        text.utf8.map { byte in
+            let isPlain =
+                UnicodeScalar(byte).properties.isAlphabetic || (48...57).contains(byte) || "-._~".utf8.contains(byte)
+            return isPlain && byte < 128
+                ? String(UnicodeScalar(byte)) : "%" + String(byte >> 4, radix: 16) + String(byte & 15, radix: 16)
+        }.joined()
     }
 
     /// An answer.
@@ -82,10 +93,33 @@ package struct AgentClient: Sendable {
     /// Asks for a stream of server-sent events and calls the closure with each line, until it returns false, or the
     /// agent ends.
     package func lines(_ target: String, lastEventID: String?, _ each: (String) -> Bool) throws(LeasingError) {
+        let headers = lastEventID.map { ["Last-Event-ID: \($0)"] } ?? []
+        try stream("GET", target, body: nil, headers: headers, each)
+    }
+
+    /// Applies through the agent, and tells each step as it begins and ends.
+    ///
+    /// Throws the agent's own error, or `agent.unreachable`; the apply goes on without its client.
+    package func apply(_ body: PlanBody, onEvent: (ApplyEvent) -> Void) throws(LeasingError) -> [DeviceReport] {
+        guard let bytes = try? JSONEncoder().encode(body) else {
+            throw LeasingError(.badRequest, "the request cannot be written as JSON")
+        }
+        var reader = ApplyEventReader()
+        try stream("POST", "/v1/applies", body: Array(bytes), headers: []) { line in
+            if let event = reader.read(line) { onEvent(event) }
+            return reader.result == nil
+        }
+        guard let result = reader.result else { throw unreachable("broke off its answer; the apply goes on") }
+        return try result.get()
+    }
+
+    private func stream(
+        _ method: String, _ target: String, body: [UInt8]?, headers: [String], _ each: (String) -> Bool
+    ) throws(LeasingError) {
         guard let descriptor = Self.connect(path, 0) else { throw unreachable("does not answer") }
         defer { close(descriptor) }
-        let headers = ["Accept: text/event-stream"] + (lastEventID.map { ["Last-Event-ID: \($0)"] } ?? [])
-        try send(descriptor, request("GET", target, body: nil, headers: headers))
+        let headers = ["Accept: text/event-stream"] + headers
+        try send(descriptor, request(method, target, body: body, headers: headers))
         var reader = ResponseReader { buffer in recv(descriptor, buffer.baseAddress, buffer.count, 0) }
         guard let head = reader.head() else { throw unreachable("broke off its answer") }
         guard head.status == 200 else {

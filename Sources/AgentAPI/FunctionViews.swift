@@ -124,7 +124,7 @@ package struct FunctionView: Codable, Sendable, Hashable {
         settings = function.settings.map(SettingsView.init)
         self.pool = pool
         holders = function.holders.map(HolderView.init)
-        for holder in function.holders { if case .lease(let id, _) = holder.kind { lease = id } }
+        for holder in function.holders { if case .lease(let id, _, _) = holder.kind { lease = id } }
     }
 }
 

@@ -22,10 +22,12 @@ package struct LeaseBody: Codable, Sendable, Hashable {
     /// An empty request.
     package init() {}
 
-    /// The names of its members.
+    /// The paths of its members.
     package static let keys: Set<String> = [
         "pool", "function", "count", "consumer", "numaNode", "cpus", "near", "numa", "spread", "antiAffinity", "driver",
-        "settings", "ttlSeconds",
+        "settings", "settings.mac", "settings.vlan", "settings.vlan.id", "settings.vlan.qos", "settings.vlan.protocol",
+        "settings.minTxRateMbps", "settings.maxTxRateMbps", "settings.spoofCheck", "settings.trust",
+        "settings.linkState", "settings.rssQuery", "settings.nodeGUID", "settings.portGUID", "ttlSeconds",
     ]
 
     /// The request that is meant.
@@ -54,10 +56,7 @@ package struct LeaseBody: Codable, Sendable, Hashable {
             } ?? .none
         request.driver = try driver.map { text throws(LeasingError) in
             try parse(text, "driver", "vfio-pci, kernel, or a driver's name") { name in
-                let isName =
-                    (1...64).contains(name.utf8.count)
-                    && name.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "_" || $0 == "-") }
-                guard isName else { return nil }
+                guard DeclaredDriver.isName(name) else { return nil }
                 return name == "kernel" ? .kernel(nil) : PCIFunction.isVFIODriver(name) ? .vfio(name) : .kernel(name)
             }
         }

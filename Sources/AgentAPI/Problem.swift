@@ -30,8 +30,10 @@ package struct Problem: Codable, Sendable, Hashable, Error {
             status: 500, title: "The host refused", detail: error.message, code: error.code.rawValue,
             remedy: error.remedy)
         switch error.code {
+        case .unknownName: (status, title) = (400, "Bad request")
         case .deviceNotFound: (status, title) = (404, "Not found")
-        case .deviceAmbiguous, .held, .protected, .locked, .hung: (status, title) = (409, "Conflict")
+        case .deviceAmbiguous, .held, .protected, .locked, .hung, .foreignHostFile:
+            (status, title) = (409, "Conflict")
         case .hostFileUnreadable, .deviceClaimedTwice, .identityMismatch: (status, title) = (422, "Not possible")
         case .state: (status, title) = (503, "Not available")
         default: break

@@ -73,9 +73,15 @@ static inline void *sluice_writer_job_run(void *argument) {
     return NULL;
 }
 
-/// Receives one message. A descriptor that comes with it stays open for as long as the writer lives: a lock on it
-/// outlives whoever sent it, until the last write has returned.
-static inline ssize_t sluice_writer_receive(int socket, struct sluice_write_request *request) {
+/// A descriptor that the writer keeps open: a lock on it outlives whoever sent it, until the last write has returned.
+struct sluice_kept_descriptor {
+    struct sluice_kept_descriptor *next;
+    int descriptor;
+    char name[512];
+};
+
+/// Receives one message, and the descriptor that may come with it; -1 when none does.
+static inline ssize_t sluice_writer_receive(int socket, struct sluice_write_request *request, int *descriptor) {
     union {
         struct cmsghdr header;
         char bytes[CMSG_SPACE(sizeof(int))];
@@ -87,29 +93,61 @@ static inline ssize_t sluice_writer_receive(int socket, struct sluice_write_requ
     message.msg_iovlen = 1;
     message.msg_control = &control;
     message.msg_controllen = sizeof control;
-    return recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
+    *descriptor = -1;
+    ssize_t got = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
+    struct cmsghdr *header = got < 0 ? NULL : CMSG_FIRSTHDR(&message);
+    if (header != NULL && header->cmsg_type == SCM_RIGHTS && header->cmsg_len == CMSG_LEN(sizeof(int))) {
+        memcpy(descriptor, CMSG_DATA(header), sizeof *descriptor);
+    }
+    return got;
 }
 
-/// Gives the writer a descriptor to keep open.
-static inline int sluice_writer_keep(int socket, int descriptor) {
+/// Keeps a descriptor under a name, or closes those of that name when there is none.
+static inline void sluice_writer_remember(struct sluice_kept_descriptor **list, const char *name, int descriptor) {
+    if (descriptor >= 0) {
+        struct sluice_kept_descriptor *kept = (struct sluice_kept_descriptor *)calloc(1, sizeof *kept);
+        if (kept == NULL) return;
+        kept->descriptor = descriptor;
+        strncpy(kept->name, name, sizeof kept->name - 1);
+        kept->next = *list;
+        *list = kept;
+        return;
+    }
+    while (*list != NULL) {
+        struct sluice_kept_descriptor *kept = *list;
+        if (strncmp(kept->name, name, sizeof kept->name) == 0) {
+            *list = kept->next;
+            close(kept->descriptor);
+            free(kept);
+        } else {
+            list = &kept->next;
+        }
+    }
+}
+
+/// Gives the writer a descriptor to keep open under a name; -1 lets it close what it has under that name.
+static inline int sluice_writer_keep(int socket, const char *name, int descriptor) {
     union {
         struct cmsghdr header;
         char bytes[CMSG_SPACE(sizeof(int))];
     } control;
     struct sluice_write_request request;
     memset(&request, 0, sizeof request);
+    strncpy(request.path, name, sizeof request.path - 1);
     memset(&control, 0, sizeof control);
     struct iovec part = {&request, sizeof request};
     struct msghdr message;
     memset(&message, 0, sizeof message);
     message.msg_iov = &part;
     message.msg_iovlen = 1;
-    message.msg_control = &control;
-    message.msg_controllen = sizeof control;
-    control.header.cmsg_level = SOL_SOCKET;
-    control.header.cmsg_type = SCM_RIGHTS;
-    control.header.cmsg_len = CMSG_LEN(sizeof(int));
-    memcpy(CMSG_DATA(&control.header), &descriptor, sizeof descriptor);
+    if (descriptor >= 0) {
+        message.msg_control = &control;
+        message.msg_controllen = sizeof control;
+        control.header.cmsg_level = SOL_SOCKET;
+        control.header.cmsg_type = SCM_RIGHTS;
+        control.header.cmsg_len = CMSG_LEN(sizeof(int));
+        memcpy(CMSG_DATA(&control.header), &descriptor, sizeof descriptor);
+    }
     return sendmsg(socket, &message, MSG_NOSIGNAL) < 0 ? errno : 0;
 }
 
@@ -119,11 +157,13 @@ static inline void sluice_writer_loop(int socket) {
     pthread_attr_init(&attributes);
     pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
     pthread_attr_setstacksize(&attributes, 128 * 1024);
+    struct sluice_kept_descriptor *kept = NULL;
     for (;;) {
+        int descriptor;
         struct sluice_writer_job *job = (struct sluice_writer_job *)malloc(sizeof *job);
         if (job == NULL) return;
         job->socket = socket;
-        ssize_t got = sluice_writer_receive(socket, &job->request);
+        ssize_t got = sluice_writer_receive(socket, &job->request, &descriptor);
         if (got < 0 && errno == EINTR) {
             free(job);
             continue;
@@ -132,8 +172,9 @@ static inline void sluice_writer_loop(int socket) {
             free(job);
             return;
         }
-        // Request 0 only brought a descriptor.
+        // Request 0 brings a descriptor, or ends its keeping.
         if (job->request.id == 0) {
+            sluice_writer_remember(&kept, job->request.path, descriptor);
             free(job);
             continue;
         }

@@ -1,5 +1,6 @@
 internal import Netlink
 internal import PCI
+internal import SRIOV
 
 /// The host file's form.
 extension Schema {
@@ -163,19 +164,9 @@ extension Schema.Form {
         name: "a network interface's name", example: "eno49", pattern: "^[^ /]{1,127}$",
         isValid: { (1...127).contains($0.utf8.count) && !$0.contains(where: { $0 == "/" || $0.isWhitespace }) })
     static let driver = Self(
-        name: "a driver's name", example: "vfio-pci", pattern: "^[A-Za-z0-9_-]{1,64}$",
-        isValid: { (1...64).contains($0.utf8.count) && $0.utf8.allSatisfy { isWordCharacter($0) } })
+        name: "a driver's name", example: "vfio-pci", pattern: "^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$",
+        isValid: { DeclaredDriver.isName($0) })
     static let word = Self(
         name: "text of 1 to 128 bytes", example: "S6XPNX0R700001", pattern: "^.{1,128}$",
         isValid: { (1...128).contains($0.utf8.count) && !$0.contains(where: \.isNewline) })
-}
-
-/// Letters, digits, hyphen and underscore: what names of kernel modules consist of.
-private func isWordCharacter(_ character: UInt8) -> Bool {
-    switch character {
-    case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-        UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "_"):
-        true
-    default: false
-    }
 }

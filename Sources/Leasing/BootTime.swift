@@ -30,9 +30,14 @@ public protocol LeaseClock: Sendable {
 extension LeaseClock {
     /// A moment some seconds from now; the clock's end for a time beyond it.
     public func deadline(seconds: Int64) -> BootTime {
-        var time = now()
         let (length, overflow) = seconds.multipliedReportingOverflow(by: 1000)
-        let bounded = overflow ? Int64.max / 4 : min(length, Int64.max / 4)
+        return deadline(milliseconds: overflow ? .max : length)
+    }
+
+    /// A moment some milliseconds from now; the clock's end for a time beyond it.
+    public func deadline(milliseconds: Int64) -> BootTime {
+        var time = now()
+        let bounded = min(max(milliseconds, 0), Int64.max / 4)
         time.milliseconds += bounded
         time.wall += bounded
         return time

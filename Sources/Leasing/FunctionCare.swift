@@ -34,15 +34,15 @@ struct FunctionCare: Sendable {
     ) throws(LeasingError) {
         try describingErrors(member) {
             var isReloaded = false
+            let wanted = settings.filled(from: member.policy)
             if let (link, index) = place(member) {
-                let target = settings.filled(from: member.policy).filled(from: try baseline(member))
-                let change = VirtualFunctionChange(index: index, settings: target)
+                let change = VirtualFunctionChange(index: index, settings: wanted.filled(from: try baseline(member)))
                 let differences = try settingsWriter.differing([change], of: link)
                 // A driver that runs in the host takes an administrative MAC only when it is bound anew.
                 isReloaded = differences.contains { $0.settings.mac != nil }
-                let refusals = try settingsWriter.write([change], of: link)
-                try check(refusals, member, .unprepared)
-                try verify(change, link, member, .unprepared)
+                try set(change, link, member, .unprepared)
+            } else if !wanted.isEmpty {
+                throw noPlace(member, .unprepared)
             }
             guard let driver = driver ?? member.driver else { return }
             try bind(member, to: driver, isReload: isReloaded, .unprepared)
@@ -52,10 +52,22 @@ struct FunctionCare: Sendable {
     /// Resets a function that nobody uses, gives it back the settings and the driver of a free one, and reads them back.
     ///
     /// Throws `vf.quarantined` when it cannot be reset, or is not clean afterwards.
-    func scrub(_ member: Pool.Member, driverBefore: String?) throws(LeasingError) {
+    func scrub(_ member: Pool.Member, driverBefore: String?, hadSettings: Bool) throws(LeasingError) {
         try describingErrors(member, .unclean) {
             guard let function = try current(member) else {
                 throw LeasingError(.unclean, "\(member.function.name) is not there any more")
+            }
+            // The last look before it is taken: since the end of the lease was recorded the program may have been stopped
+            // for long, and somebody may have begun to use the function.
+            let holders = try HostReader(kernel: kernel).holders(of: function)
+            guard holders.isEmpty else {
+                let users = holders.map(\.description).joined(separator: ", ")
+                throw LeasingError(
+                    .unclean, "\(member.function.name) cannot be cleaned: it is used by \(users)",
+                    remedy: "\(holders.first?.remedy ?? "free it"), then sluice lease repair")
+            }
+            guard place(member) != nil || !hadSettings && member.policy.isEmpty else {
+                throw noPlace(member, .unclean)
             }
             let path = PCIReader.path(function.address)
             // A driver of the kernel would be confused by a reset under it.
@@ -79,10 +91,17 @@ struct FunctionCare: Sendable {
 
     private func restoreSettings(_ member: Pool.Member) throws {
         guard let (link, index) = place(member) else { return }
-        var change = VirtualFunctionChange(
-            index: index, settings: member.policy.filled(from: try baseline(member)))
+        let settings = member.policy.filled(from: try baseline(member))
+        try set(VirtualFunctionChange(index: index, settings: settings), link, member, .unclean)
+    }
+
+    /// Sets a VF and reads it back.
+    private func set(
+        _ change: VirtualFunctionChange, _ link: Int32, _ member: Pool.Member, _ code: LeasingError.Code
+    ) throws {
+        var change = change
         var refusals = try settingsWriter.write([change], of: link)
-        // Many drivers refuse the zero address, which is what a new VF has. The tenant's must not stay: a locally
+        // Many drivers refuse the zero address, which is what a new VF has. A tenant's must not stay: a locally
         // administered one that nobody has takes its place.
         if let refused = refusals.first(where: { $0.change.settings.mac?.isZero ?? false }) {
             refusals.removeAll { $0 == refused }
@@ -90,8 +109,15 @@ struct FunctionCare: Sendable {
                 rawValue: UInt64.random(in: 0...0xffff_ffff) | 0x0200_0000_0000)
             refusals += try settingsWriter.write([change], of: link)
         }
-        try check(refusals, member, .unclean)
-        try verify(change, link, member, .unclean)
+        try check(refusals, member, code)
+        try verify(change, link, member, code)
+    }
+
+    private func noPlace(_ member: Pool.Member, _ code: LeasingError.Code) -> LeasingError {
+        let port = member.port?.name ?? member.function.name
+        return LeasingError(
+            code, "\(member.function.name) has settings, and \(port) has no netdev here that could change them",
+            remedy: "bring the netdev of \(port) back into the host's network namespace, or leave the settings out")
     }
 
     // MARK: Parts

@@ -26,8 +26,14 @@ public struct FunctionIdentity: Sendable, Hashable, RawRepresentable, CustomStri
         }
     }
 
+    /// The identity that a VF of a port has or will have.
+    init(virtualFunction index: Int, of port: Function, in host: Host) {
+        rawValue = Self.hardware(port, host) + "/vf\(index)"
+    }
+
     private static func hardware(_ function: Function, _ host: Host) -> String {
-        if let mac = (function.link?.permanentAddress ?? function.link?.address)?.mac, !mac.isZero {
+        // The address that somebody has set is not the hardware's.
+        if let mac = function.link?.permanentAddress?.mac, !mac.isZero {
             return "mac:\(mac)"
         }
         if let serial = function.pci.serial { return "serial:\(serial)" }

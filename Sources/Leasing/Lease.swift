@@ -16,6 +16,8 @@ public struct Lease: Sendable, Hashable, Identifiable {
     public var pool: String?
     /// Whom it is for.
     public var consumer: Consumer
+    /// The boot in which it was made: a process or namespace of an earlier one is gone, whatever is called the same now.
+    public var boot = ""
     /// Where it is in its life.
     public var state: LeaseState
     /// Why it is there, where that needs a word: the error that led to quarantine.

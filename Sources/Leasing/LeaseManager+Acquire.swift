@@ -39,10 +39,10 @@ extension LeaseManager {
                 }
                 if !isWaiting { continuation.resume() }
             }
-            let found = state.withLock { state -> (isOurs: Bool, leases: [Lease]) in
-                if state.answering[key] != nil { return (false, []) }
-                let leases = (state.byKey[key] ?? []).compactMap { state.leases[$0] }
-                if leases.isEmpty { state.answering[key] = [] }
+            let found = state.withLock { book -> (isOurs: Bool, leases: [Lease]) in
+                if book.answering[key] != nil { return (false, []) }
+                let leases = (book.byKey[key] ?? []).compactMap { book.leases[$0] }
+                if leases.isEmpty { book.answering[key] = [] }
                 return (leases.isEmpty, leases)
             }
             if found.isOurs { return nil }
@@ -51,6 +51,11 @@ extension LeaseManager {
                 throw LeasingError(
                     .keyReused, "the idempotency key was used for another request, which leased \(first.name)",
                     remedy: "use a new key for a new request, and the old one only to repeat it unchanged")
+            }
+            if let ended = found.leases.first(where: { $0.state != .active }) {
+                throw LeasingError(
+                    .keyReused, "the lease \(ended.id) of this idempotency key is \(ended.state.rawValue)",
+                    remedy: "use a new key for a new lease")
             }
             return found.leases
         }
@@ -72,44 +77,54 @@ extension LeaseManager {
                 if error.code == .exhausted, await waitForPorts() { continue }
                 throw error
             }
+            let mayTryAgain = tries <= 2 * decision.chosen.count + decision.passed.count
+            let observations: [FunctionCare.Observation?]
             do throws(LeasingError) {
-                let observations = try await observe(decision)
-                // Somebody may have begun to use a function, or it may have vanished, since the host was last read.
-                if let index = observations.firstIndex(where: { $0.map { !$0.holders.isEmpty } ?? true }) {
-                    forget(reserved)
-                    markForeign(decision.chosen[index].member, observations[index]?.holders)
-                    if tries <= 2 * decision.chosen.count + decision.passed.count { continue }
-                    throw LeasingError(
-                        .exhausted, "the functions of the pool keep being taken by others", remedy: "try again")
-                }
+                observations = try await observe(decision)
+            } catch {
+                forget(reserved)
+                throw error
+            }
+            // Somebody may have begun to use a function, or it may have vanished, since the host was last read.
+            if let index = observations.firstIndex(where: { $0.map { !$0.holders.isEmpty } ?? true }) {
+                forget(reserved)
+                markForeign(decision.chosen[index].member, observations[index]?.holders)
+                if mayTryAgain { continue }
+                throw LeasingError(
+                    .exhausted, "the functions of the pool keep being taken by others", remedy: "try again")
+            }
+            do throws(LeasingError) {
                 return Grant(
                     leases: try await prepare(decision, reserved, observations.compactMap(\.self), cause),
                     decision: decision)
             } catch {
-                throw error
+                // The made-up identifier is that of a lease which ended long ago.
+                guard error.code == .identifierTaken, mayTryAgain else { throw error }
             }
         }
     }
 
     /// Chooses and takes functions in memory: from here on no other request gets them.
     private func reserve(_ request: LeaseRequest) throws(LeasingError) -> (Placement.Decision, [Lease]) {
-        let time = clock.now().wall
+        let time = clock.now()
         let deadline = clock.deadline(seconds: Self.startSeconds)
-        let result = state.withLock { state in
+        let result = state.withLock { book in
             Result { () throws(LeasingError) -> (Placement.Decision, [Lease]) in
-                let (members, pool) = try state.members(for: request)
-                if let pool { try state.checkLimits(pool, request) }
-                let placement = Placement(host: state.host, request: request, occupied: state.occupied())
+                let (members, pool) = try book.members(for: request)
+                if let pool { try book.checkLimits(pool, request) }
+                let placement = Placement(host: book.host, request: request, occupied: book.occupied())
                 let decision = try placement.choose(
                     from: members, numa: request.numa ?? pool?.numa ?? .prefer,
                     spread: request.spread ?? pool?.spread ?? .physicalFunction,
                     of: pool.map { "pool \($0.name)" } ?? "the function")
                 let leases = decision.chosen.map { choice in
                     var id = Lease.newIdentifier()
-                    while state.leases[id] != nil { id = Lease.newIdentifier() }
+                    while book.leases[id] != nil { id = Lease.newIdentifier() }
                     var lease = Lease(
                         id: id, function: choice.member.identity, address: choice.member.function.pci.address,
-                        name: choice.member.function.name, pool: pool?.name, consumer: request.consumer, time: time)
+                        name: choice.member.function.name, pool: pool?.name, consumer: request.consumer, time: time.wall
+                    )
+                    lease.boot = time.boot
                     lease.settings = request.settings.filled(from: pool?.settings ?? .init())
                         .filled(from: choice.member.policy)
                     lease.driver = request.driver ?? pool?.driver(for: choice.member)
@@ -117,9 +132,9 @@ extension LeaseManager {
                     lease.deadline = deadline
                     lease.idempotencyKey = request.idempotencyKey
                     lease.fingerprint = request.idempotencyKey == nil ? nil : request.fingerprint
-                    state.leases[id] = lease
-                    state.open[lease.function] = id
-                    state.owned.insert(id)
+                    book.leases[id] = lease
+                    book.open[lease.function] = id
+                    book.owned.insert(id)
                     return lease
                 }
                 return (decision, leases)
@@ -128,30 +143,10 @@ extension LeaseManager {
         return try result.get()
     }
 
+    /// Gives up what was only taken in memory.
     private func forget(_ leases: [Lease]) {
-        let waiting = state.withLock { state in
-            leases.flatMap { lease -> [CheckedContinuation<Void, Never>] in
-                state.forget(lease)
-                state.owned.remove(lease.id)
-                return state.waiting.removeValue(forKey: lease.id) ?? []
-            }
-        }
-        for continuation in waiting { continuation.resume() }
-    }
-
-    private func disown(_ leases: [Lease]) {
-        let next = state.withLock { state in
-            leases.compactMap { lease -> CheckedContinuation<Void, Never>? in
-                if var queue = state.waiting[lease.id], !queue.isEmpty {
-                    let next = queue.removeFirst()
-                    state.waiting[lease.id] = queue.isEmpty ? nil : queue
-                    return next
-                }
-                state.owned.remove(lease.id)
-                return nil
-            }
-        }
-        for continuation in next { continuation.resume() }
+        state.withLock { book in for lease in leases { book.forget(lease) } }
+        disown(leases.map(\.id))
     }
 
     private func observe(_ decision: Placement.Decision) async throws(LeasingError) -> [FunctionCare.Observation?] {
@@ -166,26 +161,28 @@ extension LeaseManager {
     }
 
     private func markForeign(_ member: Pool.Member, _ holders: [Holder]?) {
-        state.withLock { state in
-            state.pools.mark(member.identity, holders: holders)
+        state.withLock { book in
+            book.pools.mark(member.identity, holders: holders)
+            _ = book.noteForeignUse()
         }
+        for holder in holders ?? [] { watch(holder) }
     }
 
     private func prepare(
         _ decision: Placement.Decision, _ reserved: [Lease], _ observations: [FunctionCare.Observation], _ cause: Cause
     ) async throws(LeasingError) -> [Lease] {
         var leases = reserved
-        var changes: [Ledger.Change] = []
-        for index in leases.indices {
-            leases[index].before = observations[index].settings
-            leases[index].driverBefore = observations[index].driver
-            var change = try change(&leases[index], through: [.prepare], cause: cause)
-            change.path.insert(nil, at: 0)
-            change.before = observations[index].settings
-            change.after = leases[index].settings
-            changes.append(change)
-        }
         do throws(LeasingError) {
+            var changes: [Ledger.Change] = []
+            for index in leases.indices {
+                leases[index].before = observations[index].settings
+                leases[index].driverBefore = observations[index].driver
+                var change = try change(&leases[index], through: [.prepare], cause: cause)
+                change.path.insert(nil, at: 0)
+                change.before = observations[index].settings
+                change.after = leases[index].settings
+                changes.append(change)
+            }
             try await record(changes)
         } catch {
             forget(leases)
@@ -193,7 +190,7 @@ extension LeaseManager {
         }
         do throws(LeasingError) {
             try await prepare(decision.chosen.map(\.member), leases)
-            changes = []
+            var changes: [Ledger.Change] = []
             for index in leases.indices {
                 let isWaiting = leases[index].consumer.kind == .domain
                 leases[index].deadline =
@@ -204,25 +201,36 @@ extension LeaseManager {
             }
             try await record(changes)
         } catch {
-            // All or none: what was prepared is cleaned again.
-            disown(leases)
-            for lease in leases {
-                _ = try? await giveBack(lease.id, .prepareFailed, Cause(actor: cause.actor, error.message))
+            // All or none: what was prepared is cleaned again, now or, when the ledger takes nothing, as soon as it does.
+            let ids = leases.map(\.id)
+            state.withLock { $0.abandoned.formUnion(ids) }
+            disown(ids)
+            for id in ids {
+                do throws(LeasingError) {
+                    try await giveBack(id, .prepareFailed, Cause(actor: cause.actor, error.message))
+                } catch {
+                    onWork()
+                }
             }
             throw error
         }
-        disown(leases)
-        for lease in leases { watch(lease, observations.flatMap(\.holders)) }
+        disown(leases.map(\.id))
+        for lease in leases { watchConsumer(of: lease) }
         return leases
     }
 
     private func prepare(_ members: [Pool.Member], _ leases: [Lease]) async throws(LeasingError) {
         let (care, queues) = (care, queues)
+        let soiled = state.withLock { $0.soiled }
         let failure = await withTaskGroup(of: LeasingError?.self) { group in
             for (member, lease) in zip(members, leases) {
                 group.addTask {
                     do throws(LeasingError) {
                         try await queues.run(on: member.portAddress) { () throws(LeasingError) in
+                            // What somebody has used without a lease was not cleaned after it.
+                            if soiled.contains(member.identity) {
+                                try care.scrub(member, driverBefore: nil, hadSettings: false)
+                            }
                             try care.prepare(member, settings: lease.settings, driver: lease.driver)
                         }
                         return nil
@@ -236,10 +244,11 @@ extension LeaseManager {
             return failure
         }
         if let failure { throw failure }
+        state.withLock { $0.soiled.subtract(members.map(\.identity)) }
     }
 }
 
-extension LeaseManager.State {
+extension LeaseBook {
     /// The functions that a request may have.
     fileprivate func members(
         for request: LeaseRequest

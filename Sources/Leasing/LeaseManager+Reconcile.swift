@@ -5,41 +5,52 @@ internal import Synchronization
 extension LeaseManager {
     /// Brings the ledger, the kernel and the holders into agreement; to be called after `update`, and at a start.
     ///
-    /// Returns what could not be done; it is tried again at the next call.
+    /// Returns what could not be done; the caller tries again later.
     @discardableResult
     public func reconcile(isStart: Bool = false) async -> [LeasingError] {
-        let work = leases.filter { lease in state.withLock { !$0.owned.contains(lease.id) } }
-            .compactMap { lease in action(for: lease, isStart: isStart).map { (lease, $0) } }
+        var errors: [LeasingError] = []
+        if isStart {
+            do throws(LeasingError) { try await anchorDeadlines() } catch { errors.append(error) }
+        }
+        let work = state.withLock { book in
+            book.leases.values.filter { $0.state.isOpen && !book.owned.contains($0.id) }
+        }.compactMap { lease in action(for: lease, isStart: isStart).map { (lease, $0) } }
         return await withTaskGroup(of: LeasingError?.self) { group in
             for (lease, action) in work {
                 group.addTask { await self.perform(action, lease) }
             }
-            var errors: [LeasingError] = []
             for await error in group { if let error { errors.append(error) } }
             return errors
         }
     }
 
     private func action(for lease: Lease, isStart: Bool) -> Reconciler.Action? {
+        let (member, isAbandoned) = state.withLock { ($0.member(of: lease), $0.abandoned.contains(lease.id)) }
         // Whoever asked for a lease that was not finished when the program ended has got no answer.
-        if isStart, [.reserved, .preparing].contains(lease.state), member(of: lease) != nil {
+        if isStart, [.reserved, .preparing].contains(lease.state), member != nil {
             return .event(.expired, "the program was stopped before it was finished")
         }
-        let member = member(of: lease)
+        if isAbandoned, lease.state == .preparing { return .event(.prepareFailed, "it could not be prepared") }
         let holders = member?.function.holders ?? []
-        watch(lease, holders)
+        watchConsumer(of: lease)
+        for holder in holders { watch(holder) }
         return Reconciler.action(
             for: lease,
             Reconciler.Facts(
-                isPresent: member != nil, holders: holders, isConsumerAlive: probe.isAlive(lease.consumer),
-                isOver: isOver(lease)))
+                isPresent: member != nil, holders: holders, isConsumerAlive: isAlive(lease), isOver: isOver(lease)))
+    }
+
+    private func isAlive(_ lease: Lease) -> Bool? {
+        let isOfThisBoot = lease.boot == clock.now().boot
+        if !isOfThisBoot, [.process, .namespace].contains(lease.consumer.kind) { return false }
+        return probe.isAlive(lease.consumer)
     }
 
     private func perform(_ action: Reconciler.Action, _ lease: Lease) async -> LeasingError? {
         do throws(LeasingError) {
             switch action {
             case .event(let event, let reason):
-                try await giveBack(lease.id, event, Cause(actor: "agent", reason))
+                try await giveBack(lease.id, event, Cause(actor: "agent", reason), expecting: lease)
             case .finish: try await finish(lease.id, Cause(actor: "agent", "nobody uses it any more"))
             case .noteHeld: try await noteHeld(lease.id)
             }
@@ -48,6 +59,19 @@ extension LeaseManager {
             // Between the look and the act the lease has moved on.
             return error.code == .state || error.code == .noLease ? nil : error
         }
+    }
+
+    /// After a reboot only the wall clock can tell how much of a lease's time is left. That is asked once: from then on
+    /// the clock of this boot counts, whatever the wall clock does.
+    private func anchorDeadlines() async throws(LeasingError) {
+        let boot = clock.now().boot
+        let changes = leases.compactMap { lease -> Ledger.Change? in
+            guard let deadline = lease.deadline, deadline.boot != boot else { return nil }
+            var lease = lease
+            lease.deadline = clock.deadline(milliseconds: clock.remaining(until: deadline, length: length(lease)))
+            return Ledger.Change(lease: lease, path: [lease.state], cause: Cause(actor: "agent", "reboot"))
+        }
+        if !changes.isEmpty { try await record(changes) }
     }
 
     private func noteHeld(_ id: String) async throws(LeasingError) {
@@ -72,25 +96,38 @@ extension LeaseManager {
         lease.deadline.map { clock.remaining(until: $0, length: length(lease)) == 0 } ?? false
     }
 
-    /// How long it is until the next lease ends by itself, milliseconds; nil when none does.
+    /// How long it is until the next lease ends by itself, milliseconds; nil when none does. A lease that is being worked
+    /// on is not waited for: its end is told.
     public var millisecondsToNextDeadline: Int64? {
-        leases.compactMap { lease in
-            guard [.reserved, .preparing, .active, .lost].contains(lease.state) else { return nil }
-            return lease.deadline.map { clock.remaining(until: $0, length: length(lease)) }
-        }.min()
+        state.withLock { book in
+            book.leases.values.compactMap { lease in
+                guard [.reserved, .preparing, .active, .lost].contains(lease.state), !book.owned.contains(lease.id)
+                else { return nil }
+                return lease.deadline.map { clock.remaining(until: $0, length: length(lease)) }
+            }.min()
+        }
     }
 
-    /// Watches the processes whose end is a lease's business: its consumer, and whoever has its function open.
-    func watch(_ lease: Lease, _ holders: [Holder]) {
-        var pids: [Int32] = []
-        if lease.consumer.kind == .process, let pid = Int32(lease.consumer.identifier) { pids.append(pid) }
-        for holder in holders {
-            switch holder.kind {
-            case .domain(_, _, let pid), .process(let pid, _): pids.append(pid)
-            case .namespace(_, _, let pid): if let pid { pids.append(pid) }
-            default: break
-            }
+    // MARK: Processes
+
+    /// Watches the process that a lease is for, as long as its end is the lease's business.
+    func watchConsumer(of lease: Lease) {
+        guard lease.consumer.kind == .process, [.reserved, .preparing, .active, .lost].contains(lease.state),
+            let pid = Int32(lease.consumer.identifier)
+        else { return }
+        // One that has ended already is found dead by whoever reconciles.
+        _ = watcher.watch(pid)
+    }
+
+    /// Watches a process that uses a function: the function is free when it ends.
+    func watch(_ holder: Holder) {
+        let pid: Int32
+        switch holder.kind {
+        case .domain(_, _, let number), .process(let number, _): pid = number
+        case .namespace(_, _, let number?): pid = number
+        default: return
         }
-        for pid in pids where pid > 0 { watcher.watch(pid) }
+        // It has ended since the host was read, so the host is to be read again.
+        if pid > 0, !watcher.watch(pid) { onHolderGone() }
     }
 }

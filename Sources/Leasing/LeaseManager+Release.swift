@@ -1,3 +1,4 @@
+internal import Netlink
 internal import PCI
 internal import SRIOV
 internal import Synchronization
@@ -22,11 +23,17 @@ extension LeaseManager {
 
     /// Takes a lease through an event towards its end, as far as its function's holder lets it.
     @discardableResult
-    func giveBack(_ id: String, _ event: LeaseEvent, _ cause: Cause) async throws(LeasingError) -> Lease {
+    func giveBack(
+        _ id: String, _ event: LeaseEvent, _ cause: Cause, expecting expected: Lease? = nil
+    ) async throws(LeasingError) -> Lease {
         try await owning(id) { () throws(LeasingError) in
             guard let lease = state.withLock({ $0.leases[id] }) else {
                 throw LeasingError(.noLease, "there is no lease \(id)", remedy: "sluice lease list shows the leases")
             }
+            // Since it was looked at, somebody else has taken it further.
+            if let expected, expected.state != lease.state || expected.changed != lease.changed { return lease }
+            // What is said to have vanished may only have been out of sight when the host was read.
+            if event == .vanished, let member = member(of: lease), try await observe(member) != nil { return lease }
             // Asking twice is no mistake.
             if event == .release, lease.state == .free { return lease }
             let isUnderWay = [.releasing, .scrubbing].contains(lease.state)
@@ -63,7 +70,7 @@ extension LeaseManager {
             return lease
         }
         guard observation.holders.isEmpty || after == .scrubbing else {
-            watch(lease, observation.holders)
+            for holder in observation.holders { watch(holder) }
             lease.reason = "still used by " + observation.holders.map(\.description).joined(separator: ", ")
             guard !events.isEmpty else {
                 state.withLock { $0.store(lease) }
@@ -94,8 +101,9 @@ extension LeaseManager {
         let care = care
         do throws(LeasingError) {
             let driver = lease.driverBefore
+            let hadSettings = !lease.settings.isEmpty || lease.before != nil
             try await queues.run(on: member.portAddress) { () throws(LeasingError) in
-                try care.scrub(member, driverBefore: driver)
+                try care.scrub(member, driverBefore: driver, hadSettings: hadSettings)
             }
         } catch {
             lease.reason = error.message

@@ -31,6 +31,8 @@ public struct LeasingError: Error, Sendable, Hashable {
         public static let stillHeld = Code(rawValue: "lease.stillHeld")
         /// The function could not be cleaned.
         public static let unclean = Code(rawValue: "vf.quarantined")
+        /// Another lease has the identifier that was made up.
+        static let identifierTaken = Code(rawValue: "lease.identifierTaken")
         /// The ledger cannot be read or written.
         public static let ledger = Code(rawValue: "ledger.unusable")
         /// Another process owns the ledger.

@@ -10,10 +10,13 @@ internal import Synchronization
 /// A commit returns when its changes are on disk. Changes that arrive while one commit is being written go into the next
 /// one together, each for itself: one that is refused does not take the others with it.
 public final class Ledger: Sendable {
+    /// Reads it, also while something is written.
+    public let reader: LedgerReader
     private let database: DatabaseQueue
     private let lock: LedgerLock
     private let queue = DispatchQueue(label: "ledger")
     private let waiting = Mutex(Waiting())
+    private let onCommit: @Sendable ([Transition], [Note]) -> Void
 
     private struct Waiting {
         var commits: [Commit] = []
@@ -22,7 +25,14 @@ public final class Ledger: Sendable {
 
     private struct Commit {
         var changes: [Change]
-        var continuation: CheckedContinuation<[Transition], any Error>
+        var notes: [Note]
+        var continuation: CheckedContinuation<Written, any Error>
+    }
+
+    /// What a commit has written, with its numbers.
+    private struct Written {
+        var transitions: [Transition] = []
+        var notes: [Note] = []
     }
 
     /// A lease in its new state, and how it came to be there.
@@ -41,12 +51,19 @@ public final class Ledger: Sendable {
 
     /// Opens the ledger of a state folder; it is made when there is none.
     ///
-    /// Throws `ledger.locked` when another process has it open, `ledger.unusable` when it cannot be used.
-    public init(in state: StateDirectory) throws(LeasingError) {
+    /// The closure is called for everything that is written, in the order of the numbers, before whoever wrote it goes
+    /// on. Another process that has the ledger open is waited for: commands have it for a moment.
+    ///
+    /// Throws `ledger.locked` when another process keeps it open, `ledger.unusable` when it cannot be used.
+    public init(
+        in state: StateDirectory, deadline: Duration = .seconds(5),
+        onCommit: @escaping @Sendable ([Transition], [Note]) -> Void = { _, _ in }
+    ) throws(LeasingError) {
+        self.onCommit = onCommit
         let path = "\(state.path)/ledger.db"
         do {
             try state.prepare()
-            lock = try LedgerLock.take(path + ".lock")
+            lock = try LedgerLock.take(path + ".lock", deadline: deadline)
             var configuration = Configuration()
             configuration.label = "ledger"
             configuration.prepareDatabase { db in
@@ -59,6 +76,7 @@ public final class Ledger: Sendable {
             let mask = umask(0o077)
             defer { umask(mask) }
             database = try DatabaseQueue(path: path, configuration: configuration)
+            reader = LedgerReader(database: database)
             try LedgerSchema.migrator.migrate(database)
         } catch let error as LeasingError {
             throw error
@@ -72,10 +90,20 @@ public final class Ledger: Sendable {
     /// Writes changes, all or none, and returns when they are on disk, with their numbers.
     ///
     /// Throws `ledger.unusable` when the disk does not take them; nothing is recorded then.
+    @discardableResult
     public func commit(_ changes: [Change]) async throws -> [Transition] {
+        try await enqueue(changes, []).transitions
+    }
+
+    /// Writes notes on the host, all or none.
+    public func note(_ notes: [Note]) async throws {
+        if !notes.isEmpty { _ = try await enqueue([], notes) }
+    }
+
+    private func enqueue(_ changes: [Change], _ notes: [Note]) async throws -> Written {
         try await withCheckedThrowingContinuation { continuation in
             let isFirst = waiting.withLock { waiting in
-                waiting.commits.append(Commit(changes: changes, continuation: continuation))
+                waiting.commits.append(Commit(changes: changes, notes: notes, continuation: continuation))
                 defer { waiting.isWriting = true }
                 return !waiting.isWriting
             }
@@ -91,16 +119,19 @@ public final class Ledger: Sendable {
                 return waiting.commits
             }
             guard !commits.isEmpty else { return }
-            let results: Result<[Result<[Transition], any Error>], any Error> = Result {
+            let results: Result<[Result<Written, any Error>], any Error> = Result {
                 try database.write { db in
-                    var results: [Result<[Transition], any Error>] = []
-                    for commit in commits { results.append(try Self.write(commit.changes, db)) }
+                    var results: [Result<Written, any Error>] = []
+                    for commit in commits { results.append(try Self.write(commit, db)) }
                     return results
                 }
             }
             switch results {
             case .success(let results):
-                for (commit, result) in zip(commits, results) { commit.continuation.resume(with: result) }
+                for (commit, result) in zip(commits, results) {
+                    if case .success(let written) = result { onCommit(written.transitions, written.notes) }
+                    commit.continuation.resume(with: result)
+                }
             case .failure(let error):
                 let failure = Self.failure(error, database.path)
                 for commit in commits { commit.continuation.resume(throwing: failure) }
@@ -110,68 +141,27 @@ public final class Ledger: Sendable {
 
     /// One commit among those of a transaction. What SQLite refuses is this commit's failure alone; a disk that takes
     /// nothing is the transaction's.
-    private static func write(_ changes: [Change], _ db: Database) throws -> Result<[Transition], any Error> {
-        var transitions: [Transition] = []
+    private static func write(_ commit: Commit, _ db: Database) throws -> Result<Written, any Error> {
+        var written = Written()
         do {
             try db.inSavepoint {
-                for change in changes { transitions += try LedgerRecord.write(change, db) }
+                for change in commit.changes { written.transitions += try LedgerRecord.write(change, db) }
+                for note in commit.notes { written.notes.append(try LedgerRecord.write(note, db)) }
                 return .commit
             }
-            return .success(transitions)
+            return .success(written)
         } catch let error as DatabaseError where error.resultCode == .SQLITE_CONSTRAINT {
+            let name = commit.changes.first?.lease.name ?? "the function"
+            if error.extendedResultCode == .SQLITE_CONSTRAINT_PRIMARYKEY {
+                return .failure(LeasingError(.identifierTaken, "the lease's identifier is in use", remedy: "ask again"))
+            }
             return .failure(
                 LeasingError(
-                    .state, "\(changes.first?.lease.name ?? "the function") is leased already",
-                    remedy: "ask again; sluice lease list shows who has it"))
+                    .state, "\(name) is leased already", remedy: "ask again; sluice lease list shows who has it"))
         }
     }
 
-    /// Writes a note on the host, and returns it with its number.
-    public func note(_ note: Note) throws(LeasingError) -> Note {
-        do {
-            return try database.write { db in try LedgerRecord.write(note, db) }
-        } catch {
-            throw Self.failure(error, database.path)
-        }
-    }
-
-    // MARK: Reading
-
-    /// The notes after a number, oldest first.
-    public func notes(after number: Int64, limit: Int) throws(LeasingError) -> [Note] {
-        try read { db in try LedgerRecord.notes(db, after: number, limit: limit) }
-    }
-
-    /// The numbers of the last transition and the last note.
-    public func lastNumbers() throws(LeasingError) -> (transition: Int64, note: Int64) {
-        try read { db in try LedgerRecord.lastNumbers(db) }
-    }
-
-    /// All leases that have not ended, and those that ended last.
-    public func leases() throws(LeasingError) -> [Lease] {
-        try read { db in try LedgerRecord.leases(db) }
-    }
-
-    /// What happened to a function or a lease, oldest first; at most the latest thousand.
-    public func history(of function: FunctionIdentity? = nil, lease: String? = nil) throws(LeasingError) -> [Transition]
-    {
-        try read { db in try LedgerRecord.transitions(db, function: function, lease: lease) }
-    }
-
-    /// What happened after a number, oldest first.
-    public func transitions(after number: Int64, limit: Int) throws(LeasingError) -> [Transition] {
-        try read { db in try LedgerRecord.transitions(db, after: number, limit: limit) }
-    }
-
-    private func read<Value>(_ body: (Database) throws -> Value) throws(LeasingError) -> Value {
-        do {
-            return try database.read(body)
-        } catch {
-            throw Self.failure(error, database.path)
-        }
-    }
-
-    private static func failure(_ error: any Error, _ path: String) -> LeasingError {
+    static func failure(_ error: any Error, _ path: String) -> LeasingError {
         guard let error = error as? DatabaseError else {
             return LeasingError(
                 .ledger, "\(path) cannot be used: \(error)",
@@ -198,7 +188,7 @@ private final class LedgerLock: Sendable {
 
     deinit { close(descriptor) }
 
-    static func take(_ path: String) throws(LeasingError) -> LedgerLock {
+    static func take(_ path: String, deadline: Duration) throws(LeasingError) -> LedgerLock {
         let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
         guard descriptor >= 0 else {
             throw LeasingError(
@@ -206,7 +196,7 @@ private final class LedgerLock: Sendable {
                 remedy: "run as root, or choose another folder with --state")
         }
         let lock = LedgerLock(descriptor: descriptor)
-        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+        guard waitForLock(descriptor, deadline: deadline) else {
             var bytes = [UInt8](repeating: 0, count: 64)
             let count = pread(descriptor, &bytes, 64, 0)
             let owner = String(decoding: bytes.prefix(max(count, 0)), as: UTF8.self)

@@ -6,7 +6,7 @@ internal import SRIOV
 /// Leases and transitions as rows.
 enum LedgerRecord {
     static func write(_ change: Ledger.Change, _ db: Database) throws -> [Transition] {
-        try write(change.lease, db)
+        if change.path.first == .some(nil) { try insert(change.lease, db) } else { try update(change.lease, db) }
         var transitions: [Transition] = []
         for (from, to) in zip(change.path, change.path.dropFirst()) {
             guard let to else { continue }
@@ -15,27 +15,35 @@ enum LedgerRecord {
         return transitions
     }
 
-    private static func write(_ lease: Lease, _ db: Database) throws {
+    private static func insert(_ lease: Lease, _ db: Database) throws {
         let statement = try db.cachedStatement(
             sql: """
-                INSERT INTO lease (id, function, address, name, pool, consumer, state, reason, settings, driver, before,
-                    driverBefore, created, changed, deadlineBoot, deadlineMilliseconds, deadlineTime, ttlSeconds, wasHeld,
-                    idempotencyKey, fingerprint)
-                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-                ON CONFLICT (id) DO UPDATE SET address = excluded.address, name = excluded.name,
-                    state = excluded.state, reason = excluded.reason, settings = excluded.settings,
-                    driver = excluded.driver, before = excluded.before,
-                    driverBefore = excluded.driverBefore, changed = excluded.changed,
-                    deadlineBoot = excluded.deadlineBoot, deadlineMilliseconds = excluded.deadlineMilliseconds,
-                    deadlineTime = excluded.deadlineTime, wasHeld = excluded.wasHeld
+                INSERT INTO lease (id, function, address, name, pool, consumer, boot, state, reason, settings, driver,
+                    before, driverBefore, created, changed, deadlineBoot, deadlineMilliseconds, deadlineTime, ttlSeconds,
+                    wasHeld, idempotencyKey, fingerprint)
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
                 """)
         try statement.execute(arguments: [
             lease.id, lease.function.rawValue, lease.address.description, lease.name, lease.pool,
-            lease.consumer.description, lease.state.rawValue, lease.reason, SettingsText.encode(lease.settings),
-            lease.driver.map(encode), lease.before.map(SettingsText.encode), lease.driverBefore, lease.created,
-            lease.changed,
-            lease.deadline?.boot, lease.deadline?.milliseconds, lease.deadline?.wall, lease.ttlSeconds,
-            lease.wasHeld ? 1 : 0, lease.idempotencyKey, lease.fingerprint,
+            lease.consumer.description, lease.boot, lease.state.rawValue, lease.reason,
+            SettingsText.encode(lease.settings), lease.driver.map(encode), lease.before.map(SettingsText.encode),
+            lease.driverBefore, lease.created, lease.changed, lease.deadline?.boot, lease.deadline?.milliseconds,
+            lease.deadline?.wall, lease.ttlSeconds, lease.wasHeld ? 1 : 0, lease.idempotencyKey, lease.fingerprint,
+        ])
+    }
+
+    private static func update(_ lease: Lease, _ db: Database) throws {
+        let statement = try db.cachedStatement(
+            sql: """
+                UPDATE lease SET address = ?, name = ?, state = ?, reason = ?, settings = ?, driver = ?, before = ?,
+                    driverBefore = ?, changed = ?, deadlineBoot = ?, deadlineMilliseconds = ?, deadlineTime = ?,
+                    wasHeld = ?, idempotencyKey = ? WHERE id = ?
+                """)
+        try statement.execute(arguments: [
+            lease.address.description, lease.name, lease.state.rawValue, lease.reason,
+            SettingsText.encode(lease.settings), lease.driver.map(encode), lease.before.map(SettingsText.encode),
+            lease.driverBefore, lease.changed, lease.deadline?.boot, lease.deadline?.milliseconds,
+            lease.deadline?.wall, lease.wasHeld ? 1 : 0, lease.idempotencyKey, lease.id,
         ])
     }
 
@@ -93,6 +101,13 @@ enum LedgerRecord {
         ).reversed().map(transition)
     }
 
+    static func transitions(_ db: Database, at address: PCIAddress) throws -> [Transition] {
+        try Row.fetchAll(
+            db, sql: "SELECT * FROM transition WHERE address = ? ORDER BY number DESC LIMIT 1000",
+            arguments: [address.description]
+        ).reversed().map(transition)
+    }
+
     static func transitions(_ db: Database, after number: Int64, limit: Int) throws -> [Transition] {
         try Row.fetchAll(
             db, sql: "SELECT * FROM transition WHERE number > ? ORDER BY number LIMIT ?", arguments: [number, limit]
@@ -139,6 +154,7 @@ enum LedgerRecord {
         var lease = Lease(
             id: row["id"], function: FunctionIdentity(rawValue: row["function"]), address: address, name: row["name"],
             pool: row["pool"], consumer: consumer, time: row["created"])
+        lease.boot = row["boot"]
         lease.state = state
         lease.reason = row["reason"]
         lease.settings = settings(row["settings"]) ?? VirtualFunctionSettings()

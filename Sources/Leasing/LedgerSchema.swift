@@ -22,6 +22,7 @@ enum LedgerSchema {
                         name TEXT NOT NULL,
                         pool TEXT,
                         consumer TEXT NOT NULL,
+                        boot TEXT NOT NULL,
                         state TEXT NOT NULL CHECK (state IN ('reserved', 'preparing', 'active', 'releasing',
                             'scrubbing', 'free', 'quarantined', 'lost')),
                         reason TEXT,

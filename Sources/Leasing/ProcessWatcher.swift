@@ -43,18 +43,17 @@ public final class ProcessWatcher: Sendable {
         _ = write(wake, &one, 8)
     }
 
-    /// Watches a process; one that has ended already is told of at once.
-    public func watch(_ pid: Int32) {
-        let isNew = watched.withLock { watched in
-            guard watched[pid] == nil else { return false }
+    /// Watches a process; false when there is none of that number.
+    public func watch(_ pid: Int32) -> Bool {
+        watched.withLock { watched in
+            guard watched[pid] == nil else { return true }
             let descriptor = sluice_pidfd_open(pid)
-            guard descriptor >= 0 else { return errno == ESRCH }
+            guard descriptor >= 0 else { return errno != ESRCH }
             watched[pid] = descriptor
             var event = epoll_event(events: EPOLLIN.rawValue, data: epoll_data_t(fd: descriptor))
             epoll_ctl(set, EPOLL_CTL_ADD, descriptor, &event)
-            return false
+            return true
         }
-        if isNew { onExit() }
     }
 
     private func ended(_ descriptors: [Int32]) {

@@ -36,27 +36,31 @@ public enum Reconciler {
     /// What follows for one lease.
     public static func action(for lease: Lease, _ facts: Facts) -> Action? {
         guard lease.state.isOpen else { return nil }
-        guard facts.isPresent else {
-            return lease.state.after(.vanished) == nil ? nil : .event(.vanished, "the function is not there any more")
-        }
         switch lease.state {
         case .reserved, .preparing, .active, .lost:
+            // Who was not seen before uses it now: its time to start is not over.
+            if facts.isPresent, lease.state == .active, !facts.holders.isEmpty, !lease.wasHeld { return .noteHeld }
             if facts.isOver { return .event(.expired, overText(lease)) }
             if facts.isConsumerAlive == false {
                 return .event(.consumerGone, "\(lease.consumer) is gone")
             }
-            guard lease.state == .active else { return nil }
-            if !facts.holders.isEmpty { return lease.wasHeld ? nil : .noteHeld }
+            guard facts.isPresent else { return vanished(lease) }
+            guard lease.state == .active, facts.holders.isEmpty else { return nil }
             // A domain that let go has ended, or its device was unplugged; a namespace that gave the netdev back is
             // being deleted. A process or a person may open the function again.
             if lease.wasHeld, [.domain, .namespace].contains(lease.consumer.kind) {
                 return .event(.consumerGone, "\(lease.consumer) does not use it any more")
             }
             return nil
+        case _ where !facts.isPresent: return vanished(lease)
         case .releasing: return facts.holders.isEmpty ? .finish : nil
         case .scrubbing: return .finish
         case .quarantined, .free: return nil
         }
+    }
+
+    private static func vanished(_ lease: Lease) -> Action? {
+        lease.state.after(.vanished) == nil ? nil : .event(.vanished, "the function is not there any more")
     }
 
     private static func overText(_ lease: Lease) -> String {

@@ -8,6 +8,8 @@ public enum LinkEvent: Sendable, Hashable {
     case changed(Link)
     /// A link is gone from the namespace: deleted, or moved away.
     case removed(index: Int32, name: String)
+    /// An IP address of a link has come or gone.
+    case addressed(index: Int32)
     /// Events were lost (ENOBUFS, or the reader was too slow): whoever keeps a picture of the links reads them anew.
     case resync
 }
@@ -45,12 +47,14 @@ public enum LinkMonitor {
     /// Calls the closure with the stream of events of the calling thread's network namespace; it ends with the closure.
     ///
     /// The stream holds at most `capacity` events; when the reader falls behind, the oldest are dropped and a `resync`
-    /// takes their place. The first event is a `resync`, sent once the subscription stands: a dump made after it
+    /// follows the newest. The first event is a `resync`, sent once the subscription stands: a dump made after it
     /// misses nothing.
     public static func withEvents<Result>(
-        capacity: Int = 1024, _ body: (AsyncStream<LinkEvent>) async throws -> Result
+        capacity: Int = 1024, addresses: Bool = false, _ body: (AsyncStream<LinkEvent>) async throws -> Result
     ) async throws -> Result {
-        let socket = try NetlinkSocket.open(NETLINK_ROUTE, groups: 1, timeoutSeconds: -1)  // RTMGRP_LINK
+        // RTMGRP_LINK, RTMGRP_IPV4_IFADDR, RTMGRP_IPV6_IFADDR
+        let groups: UInt32 = addresses ? 0x1 | 0x10 | 0x100 : 0x1
+        let socket = try NetlinkSocket.open(NETLINK_ROUTE, groups: groups, timeoutSeconds: -1)
         var pair: [Int32] = [-1, -1]
         guard socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0, &pair) == 0 else {
             throw NetlinkError(.socket, "open a socket pair", errno: Errno(rawValue: errno))
@@ -72,6 +76,9 @@ public enum LinkMonitor {
     /// Events of one datagram.
     package static func events(in datagram: [UInt8]) -> [LinkEvent] {
         Message.all(in: datagram).compactMap { message in
+            if [Int(RTM_NEWADDR), Int(RTM_DELADDR)].contains(Int(message.type)) {
+                return LinkAddress(message.payload).map { .addressed(index: $0.link) }
+            }
             guard let link = Link(message.payload) else { return nil }
             switch Int(message.type) {
             case Int(RTM_NEWLINK): return .changed(link)
@@ -97,7 +104,6 @@ public enum LinkMonitor {
             }
 
             func run() {
-                var isBehind = false
                 while true {
                     var entries = socket.withDescriptor {
                         [pollfd(fd: $0, events: Int16(POLLIN), revents: 0), pollfd(fd: stop, events: 0, revents: 0)]
@@ -107,10 +113,10 @@ public enum LinkMonitor {
                     guard entries[0].revents != 0 else { continue }
                     do throws(NetlinkError) {
                         for event in LinkMonitor.events(in: try socket.receive("read link events")) {
-                            isBehind = yield(event, isBehind: isBehind)
+                            yield(event)
                         }
                     } catch  where error.errno?.rawValue == ENOBUFS {
-                        isBehind = yield(.resync, isBehind: false)
+                        yield(.resync)
                     } catch {
                         break
                     }
@@ -118,11 +124,9 @@ public enum LinkMonitor {
                 continuation.finish()
             }
 
-            /// Returns whether events were dropped that no `resync` has announced yet.
-            private func yield(_ event: LinkEvent, isBehind: Bool) -> Bool {
-                if isBehind { continuation.yield(.resync) }
-                if case .dropped = continuation.yield(event) { return true }
-                return false
+            /// What was dropped may have been the last word on a link, so a `resync` follows at once.
+            private func yield(_ event: LinkEvent) {
+                if case .dropped = continuation.yield(event) { continuation.yield(.resync) }
             }
         }
 

@@ -6,7 +6,10 @@ public protocol DeviceWriter: Sendable {
 
     /// Keeps a file open for as long as a write runs, also beyond the end of this process: a lock on it then tells the
     /// next process that the kernel is still at work. A writer that ends with the process has nothing to do.
-    func keepOpen(_ descriptor: Int32)
+    func keepOpen(_ descriptor: Int32, as name: String)
+
+    /// Ends the keeping of the file of that name.
+    func letGo(of name: String)
 }
 
 /// One attribute to write.
@@ -28,7 +31,10 @@ public struct WriteRequest: Sendable, Hashable {
 
 extension DeviceWriter {
     /// Does nothing.
-    public func keepOpen(_ descriptor: Int32) {}
+    public func keepOpen(_ descriptor: Int32, as name: String) {}
+
+    /// Does nothing.
+    public func letGo(of name: String) {}
 
     /// Writes one attribute.
     public func write(_ request: WriteRequest, deadline: Duration) throws(PCIError) {

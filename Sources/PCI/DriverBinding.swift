@@ -72,10 +72,8 @@ public struct DriverBinding: Sendable {
         }
 
         step { index in
-            switch targets[index].target {
-            case .driver(let name): override(targets[index].address, name)
-            case .kernel(let name): override(targets[index].address, name ?? "\n")
-            }
+            guard case .driver(let name) = targets[index].target else { return nil }
+            return override(targets[index].address, name)
         }
         step { index in
             let (address, target) = (targets[index].address, targets[index].target)
@@ -85,6 +83,11 @@ public struct DriverBinding: Sendable {
             return WriteRequest(
                 path: "/sys/bus/pci/drivers/\(driver)/unbind", value: "\(address)",
                 operation: "unbind \(address) from \(driver)")
+        }
+        // Only now is the reservation given up: while vfio-pci has a drive, it tells that its serial number is known.
+        step { index in
+            guard case .kernel(let name) = targets[index].target else { return nil }
+            return override(targets[index].address, name ?? "\n")
         }
         step { probe(targets[$0].address, for: targets[$0].target) }
         for index in targets.indices where outcomes[index].error == nil {

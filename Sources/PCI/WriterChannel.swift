@@ -10,11 +10,13 @@ public final class WriterChannel: DeviceWriter, @unchecked Sendable {
     // The lock guards everything below it; a condition variable is needed because callers wait with a deadline, which
     // Synchronization.Mutex cannot.
     private let socket: Int32
+    private let onEnd: (@Sendable () -> Void)?
     private let lock = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
     private let changed = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
     private var pending: [UInt64: Progress] = [:]
     private var nextIdentifier: UInt64 = 1
     private var isClosed = false
+    private var isEnding = false
     private var reader = pthread_t()
 
     private enum Progress {
@@ -35,7 +37,12 @@ public final class WriterChannel: DeviceWriter, @unchecked Sendable {
     }
 
     /// Writes through a process that can be left behind when this one ends.
-    public convenience init(process: Process) { self.init(socket: process.socket) }
+    ///
+    /// The closure is called, on a thread of its own, when that process ends before this channel does: nothing can be
+    /// written any more then.
+    public convenience init(process: Process, onEnd: (@Sendable () -> Void)? = nil) {
+        self.init(socket: process.socket, onEnd: onEnd)
+    }
 
     /// Writes on threads of this process. One that hangs keeps the process from ending, but nothing else.
     public convenience init() throws(Errno) {
@@ -57,8 +64,9 @@ public final class WriterChannel: DeviceWriter, @unchecked Sendable {
         self.init(socket: pair[0])
     }
 
-    private init(socket: Int32) {
+    private init(socket: Int32, onEnd: (@Sendable () -> Void)? = nil) {
         self.socket = socket
+        self.onEnd = onEnd
         pthread_mutex_init(lock, nil)
         var attributes = pthread_condattr_t()
         pthread_condattr_init(&attributes)
@@ -74,6 +82,9 @@ public final class WriterChannel: DeviceWriter, @unchecked Sendable {
     }
 
     deinit {
+        pthread_mutex_lock(lock)
+        isEnding = true
+        pthread_mutex_unlock(lock)
         shutdown(socket, Int32(SHUT_RDWR))
         pthread_join(reader, nil)
         close(socket)
@@ -99,16 +110,21 @@ public final class WriterChannel: DeviceWriter, @unchecked Sendable {
                 isClosed = true
             }
             pthread_cond_broadcast(changed)
+            let hasEnded = got != size && !isEnding
             pthread_mutex_unlock(lock)
+            if hasEnded { onEnd?() }
             if got != size { return }
         }
     }
 
     /// See `DeviceWriter`.
-    public func keepOpen(_ descriptor: Int32) {
+    public func keepOpen(_ descriptor: Int32, as name: String) {
         // A writer that is gone keeps nothing, and the next write says so.
-        _ = sluice_writer_keep(socket, descriptor)
+        _ = sluice_writer_keep(socket, name, descriptor)
     }
+
+    /// See `DeviceWriter`.
+    public func letGo(of name: String) { _ = sluice_writer_keep(socket, name, -1) }
 
     /// See `DeviceWriter`.
     public func write(_ requests: [WriteRequest], deadline: Duration) -> [PCIError?] {

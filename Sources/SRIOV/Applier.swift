@@ -30,10 +30,11 @@ public struct Applier: Sendable {
 
     /// Applies a plan and returns what became of each device that has steps, in the plan's order.
     ///
-    /// Events come from several threads. Throws `state.unusable` when the record cannot be written, before anything is
+    /// Where `isStopped` becomes true no further step is begun; the next apply goes on. Events come from several threads. Throws `state.unusable` when the record cannot be written, before anything is
     /// changed.
     public func apply(
         _ plan: Plan, file: String, time: Int, interrupted: Journal.Interrupted?,
+        isStopped: @escaping @Sendable () -> Bool = { false },
         onEvent: @escaping @Sendable (ApplyEvent) -> Void
     ) throws -> [DeviceReport] {
         let devices = plan.devices.filter { !$0.steps.isEmpty }
@@ -44,7 +45,7 @@ public struct Applier: Sendable {
         let reports = inParallel(devices) { device in
             DeviceApplier(
                 kernel: kernel, device: device, journal: journal, state: state, serials: serials, deadlines: deadlines,
-                onEvent: onEvent
+                isStopped: isStopped, onEvent: onEvent
             ).run()
         }
         // A journal that cannot be closed is found by the next apply, which then finds nothing to do.

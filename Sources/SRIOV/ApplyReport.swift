@@ -26,4 +26,18 @@ public struct DeviceReport: Sendable {
     public var verified: Int
     /// How long it took.
     public var duration: Duration
+
+    /// Makes a report of its parts.
+    package init(
+        name: String, address: PCIAddress?, stepsDone: Int, steps: Int, errors: [SRIOVError], verified: Int,
+        duration: Duration
+    ) {
+        self.name = name
+        self.address = address
+        self.stepsDone = stepsDone
+        self.steps = steps
+        self.errors = errors
+        self.verified = verified
+        self.duration = duration
+    }
 }

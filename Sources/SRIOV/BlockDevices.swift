@@ -27,10 +27,26 @@ struct BlockDevices {
                 let parts = path.split(separator: "/").map(String.init)
                 guard parts.contains("\(function.address)") || !heads.isDisjoint(with: parts) else { return nil }
                 return Disk(
-                    function: function.address, nodes: ["/dev/\(name)"],
+                    function: function.address, nodes: nodes(of: name, parts),
                     holders: holders(of: name, mounts: mounts, swaps: swaps))
             }
         }
+    }
+
+    /// The nodes through which a disk is reached: its own, the generic one beside it, and its controller's.
+    private func nodes(of name: String, _ parts: [String]) -> [String] {
+        guard name.hasPrefix("nvme") else { return ["/dev/\(name)"] }
+        let controller = parts.first { $0.hasPrefix("nvme") && Int($0.dropFirst(4)) != nil }
+        return ["/dev/\(name)", "/dev/ng\(name.dropFirst(4))"] + (controller.map { ["/dev/\($0)"] } ?? [])
+    }
+
+    /// Who has a function's disks to itself: file systems that are mounted only in another mount namespace, members of
+    /// pools. The kernel tells by refusing to open the disk exclusively, and does not tell who it is.
+    func exclusiveHolders(of function: PCIFunction, _ kernel: any HostKernel) -> [Holder] {
+        guard function.classCode.isStorage else { return [] }
+        return disks(of: [function]).filter(\.holders.isEmpty).flatMap(\.nodes)
+            .filter { kernel.isExclusivelyOpen(node: $0) == true }
+            .map { Holder(.volume("something that the kernel does not name"), through: $0) }
     }
 
     /// With NVMe multipath, `nvme0c0n1` below the controller is one path to the disk `nvme0n1` of a subsystem.

@@ -40,6 +40,16 @@ public enum DeclaredDriver: Sendable, Hashable {
     case vfio(String)
     /// The kernel's own driver; its name where the kernel's choice is not meant.
     case kernel(String?)
+
+    /// Whether a text can be a driver's name: it is written to driver_override and given to modprobe, so it begins with a
+    /// letter or a digit.
+    package static func isName(_ text: String) -> Bool {
+        func isAlphanumeric(_ byte: UInt8) -> Bool {
+            UnicodeScalar(byte).isASCII && (Character(UnicodeScalar(byte)).isLetter || (48...57).contains(byte))
+        }
+        return (1...64).contains(text.utf8.count) && text.utf8.first.map(isAlphanumeric) ?? false
+            && text.utf8.allSatisfy { isAlphanumeric($0) || $0 == UInt8(ascii: "-") || $0 == UInt8(ascii: "_") }
+    }
 }
 
 /// A PF as the host file declares it.

@@ -10,6 +10,7 @@ struct DeviceApplier: Sendable {
     let state: StateDirectory
     let serials: KnownSerials
     let deadlines: Applier.Deadlines
+    let isStopped: @Sendable () -> Bool
     let onEvent: @Sendable (ApplyEvent) -> Void
 
     private var reader: PCIReader { PCIReader(files: kernel.files) }
@@ -23,22 +24,28 @@ struct DeviceApplier: Sendable {
             duration: .zero)
         guard let address = device.address else { return report }
         var isComplete = true
+        // VFs that are not as declared by now are not handed to a driver.
+        var failed: Set<Int> = []
         let claim: DeviceClaim
         do {
             claim = try DeviceClaim.take(address, in: state)
-            kernel.writer.keepOpen(claim.descriptor)
+            kernel.writer.keepOpen(claim.descriptor, as: "\(address)")
         } catch {
             report.errors = [error]
             onEvent(.deviceEnded(report))
             return report
         }
         for (index, step) in device.steps.enumerated() {
+            if isStopped() {
+                isComplete = false
+                break
+            }
             let (number, count) = (index + 1, device.steps.count)
             onEvent(.stepBegins(device: device.name, number: number, of: count, title: step.title))
             var errors: [SRIOVError] = []
             do {
                 try journal.stepBegins(number, of: address)
-                errors = try perform(step.action, address)
+                errors = try perform(step.action, address, &failed)
                 try journal.stepEnded(number, of: address, succeeded: errors.isEmpty)
             } catch {
                 // A step that fails as a whole is the end of the device's work: the next ones build on it.
@@ -53,7 +60,10 @@ struct DeviceApplier: Sendable {
         }
         if isComplete { verify(address, &report) }
         // While a write hangs the claim stays: the next apply is told.
-        if !report.errors.contains(where: { $0.code == .hung }) { claim.release() }
+        if !report.errors.contains(where: { $0.code == .hung }) {
+            claim.release()
+            kernel.writer.letGo(of: "\(address)")
+        }
         report.duration = clock.now - start
         onEvent(.deviceEnded(report))
         return report
@@ -91,11 +101,16 @@ struct DeviceApplier: Sendable {
     // MARK: Steps
 
     /// Does one step. What fails for single VFs is returned, what fails as a whole is thrown.
-    private func perform(_ action: Step.Action, _ address: PCIAddress) throws -> [SRIOVError] {
+    private func perform(
+        _ action: Step.Action, _ address: PCIAddress, _ failed: inout Set<Int>
+    ) throws -> [SRIOVError] {
         try checkHolders(action, address)
         switch action {
         case .bringUp:
-            try bringUp(try link())
+            try quieten(try link())
+            try kernel.setUp(true, link: try link())
+        case .quieten:
+            try quieten(try link())
         case .setMTU(let mtu):
             try kernel.setMTU(mtu, link: try link())
         case .setEswitchMode(let mode):
@@ -105,11 +120,12 @@ struct DeviceApplier: Sendable {
                 "\(PCIReader.path(address))/sriov_drivers_autoprobe", isOn ? "1" : "0",
                 "set sriov_drivers_autoprobe of \(device.name)", deadlines.bind)
         case .setVirtualFunctions(let count):
-            try setVirtualFunctions(count, address)
+            return try setVirtualFunctions(count, address, &failed)
         case .configure(let changes):
-            return try configure(changes)
+            return try configure(changes.filter { !failed.contains(Int($0.index)) }, &failed)
         case .bind(let bindings):
-            return try bind(bindings, address)
+            let ready = bindings.filter { binding in binding.index.map { !failed.contains($0) } ?? true }
+            return try bind(ready, address)
         }
         return []
     }
@@ -118,8 +134,8 @@ struct DeviceApplier: Sendable {
     private func checkHolders(_ action: Step.Action, _ address: PCIAddress) throws {
         let functions: [PCIFunction]
         switch action {
-        case .bringUp, .setMTU, .setAutoprobe: return
-        case .setVirtualFunctions, .setEswitchMode: functions = try virtualFunctions(of: address, at: nil)
+        case .bringUp, .quieten, .setAutoprobe: return
+        case .setVirtualFunctions, .setEswitchMode, .setMTU: functions = try virtualFunctions(of: address, at: nil)
         case .configure(let changes):
             functions = try virtualFunctions(of: address, at: Set(changes.map { Int($0.index) }))
         case .bind(let bindings):
@@ -134,7 +150,8 @@ struct DeviceApplier: Sendable {
         guard !usable.isEmpty else { return }
         let holders = try HolderScanner(kernel: kernel).holders(of: usable, links: try kernel.links(.linksOnly))
         for function in usable {
-            let taken = (holders[function.address] ?? []).filter {
+            let exclusive = BlockDevices(files: kernel.files).exclusiveHolders(of: function, kernel)
+            let taken = ((holders[function.address] ?? []) + exclusive).filter {
                 !($0.isEvictable && device.evicted.contains($0.identifier))
             }
             guard let holder = taken.first else { continue }
@@ -161,7 +178,7 @@ struct DeviceApplier: Sendable {
         try kernel.writer.write(WriteRequest(path: path, value: value, operation: operation), deadline: deadline)
     }
 
-    private func bringUp(_ index: Int32) throws {
+    private func quieten(_ index: Int32) throws {
         // Without this the port would make itself a link-local address and take routes from the network's routers.
         // A kernel without IPv6 has neither.
         do throws(NetlinkError) {
@@ -174,10 +191,11 @@ struct DeviceApplier: Sendable {
         for name in ["accept_ra", "autoconf"] where try kernel.files.text("\(folder)/\(name)") != nil {
             try write("\(folder)/\(name)", "0", "turn off \(name) of \(device.name)", deadlines.bind)
         }
-        try kernel.setUp(true, link: index)
     }
 
-    private func setVirtualFunctions(_ count: Int, _ address: PCIAddress) throws {
+    private func setVirtualFunctions(
+        _ count: Int, _ address: PCIAddress, _ failed: inout Set<Int>
+    ) throws -> [SRIOVError] {
         let path = PCIReader.path(address)
         let operation = count == 0 ? "disable the VFs of \(device.name)" : "enable \(count) VFs of \(device.name)"
         // With autoprobe on, a driver that is there binds while the VFs are made; one that udev has yet to load would come
@@ -196,11 +214,14 @@ struct DeviceApplier: Sendable {
         }
         // A driver may enable fewer than it was asked for, and reports success.
         let enabled: Int = try kernel.files.number("\(path)/sriov_numvfs") ?? 0
-        guard enabled == count else {
-            throw SRIOVError(
-                .fewerVFs, "\(device.name): \(count) VFs were asked for, its driver enabled \(enabled)",
-                remedy: "declare \(enabled), or raise the limit in the card's firmware")
-        }
+        guard enabled != count else { return [] }
+        let error = SRIOVError(
+            .fewerVFs, "\(device.name): \(count) VFs were asked for, its driver enabled \(enabled)",
+            remedy: "declare \(enabled), or raise the limit in the card's firmware")
+        guard (1..<max(count, 1)).contains(enabled) else { throw error }
+        // Those that are there are set and bound.
+        failed.formUnion(enabled..<count)
+        return [error]
     }
 
     /// Adds who has the VFs open: while one is open, vfio-pci does not let go of it. Nothing of the device itself is
@@ -217,16 +238,28 @@ struct DeviceApplier: Sendable {
         return error
     }
 
-    private func configure(_ changes: [VirtualFunctionChange]) throws -> [SRIOVError] {
+    private func configure(_ changes: [VirtualFunctionChange], _ failed: inout Set<Int>) throws -> [SRIOVError] {
         let refusals = try settings.write(changes, of: try link())
-        return refusals.map { refused in
-            SRIOVError(
-                .settingRefused, "\(device.name) vf \(refused.change.index): \(refused.error)",
-                remedy: refused.error.isUnsupported
-                    ? "its driver cannot set \(refused.change.names.joined(separator: ", ")): leave it out of the host file"
-                    : nil,
-                errno: refused.error.errno)
-        }
+        failed.formUnion(refusals.map { Int($0.change.index) })
+        // Compared before a driver or a VM gets the VF: a VLAN that was not taken would let it into another network.
+        let differing = try settings.differing(changes.filter { !failed.contains(Int($0.index)) }, of: try link())
+        failed.formUnion(differing.map { Int($0.index) })
+        return differing.map(unverified)
+            + refusals.map { refused in
+                SRIOVError(
+                    .settingRefused, "\(device.name) vf \(refused.change.index): \(refused.error)",
+                    remedy: refused.error.isUnsupported
+                        ? "its driver cannot set \(refused.change.names.joined(separator: ", ")): leave it out of the host file"
+                        : nil,
+                    errno: refused.error.errno)
+            }
+    }
+
+    private func unverified(_ change: VirtualFunctionChange) -> SRIOVError {
+        SRIOVError(
+            .unverified,
+            "\(device.name) vf \(change.index): \(change.names.joined(separator: ", ")) is not what was set",
+            remedy: "the driver accepted it and did not keep it; sluice show \(device.name) tells what it has")
     }
 
     private var settings: SettingsWriter { SettingsWriter(kernel: kernel, carrierDeadline: deadlines.carrier) }
@@ -255,8 +288,14 @@ struct DeviceApplier: Sendable {
             requests)
         return errors
             + outcomes.compactMap { outcome in
-                outcome.error.map {
-                    SRIOVError($0.code == .hung ? .hung : .stepFailed, "\(device.name): \($0)", errno: $0.errno)
+                outcome.error.map { error in
+                    guard error.code == .hung else {
+                        return SRIOVError(.stepFailed, "\(device.name): \(error)", errno: error.errno)
+                    }
+                    let function = (try? reader.function(outcome.address)) ?? nil
+                    let report = hung(error, [function].compactMap(\.self))
+                    return SRIOVError(
+                        .hung, "\(device.name): \(report)", remedy: "release what holds it", errno: error.errno)
                 }
             }
     }
@@ -271,25 +310,39 @@ struct DeviceApplier: Sendable {
 
     // MARK: Verification
 
+    /// Reads back what was done to the port itself.
+    private func verifyPort(_ link: Link, _ address: PCIAddress, _ report: inout DeviceReport) throws {
+        for step in device.steps {
+            let isDone: Bool
+            switch step.action {
+            case .bringUp: isDone = link.isUp
+            case .setMTU(let mtu): isDone = link.mtu == mtu
+            case .setEswitchMode(let mode): isDone = try kernel.eswitchMode(of: address) == mode
+            case .setAutoprobe(let isOn): isDone = try reader.function(address)?.sriov?.autoprobe == isOn
+            case .quieten, .setVirtualFunctions, .configure, .bind: continue
+            }
+            if !isDone {
+                report.errors.append(
+                    SRIOVError(
+                        .unverified, "\(device.name): \(step.title): it was done, and is not so any more",
+                        remedy: "something else on this host configures the port; its log may say so"))
+            }
+        }
+    }
+
     /// Reads everything back and compares it with what was declared.
     private func verify(_ address: PCIAddress, _ report: inout DeviceReport) {
         do {
-            // What has been reported as refused need not be reported as different too.
-            let refused = report.errors.contains { $0.code == .settingRefused }
+            // What has been reported need not be reported again.
+            let reported = report.errors.contains { [.settingRefused, .unverified].contains($0.code) }
             var failed: Set<Int> = []
-            if let index = device.link, !device.settings.isEmpty {
+            if let index = device.link {
                 let link = try kernel.link(index: index, .virtualFunctions)
                 for change in SettingsWriter.differing(device.settings, from: link.virtualFunctions) {
                     failed.insert(Int(change.index))
-                    if refused { continue }
-                    report.errors.append(
-                        SRIOVError(
-                            .unverified,
-                            "\(device.name) vf \(change.index): \(change.names.joined(separator: ", ")) is not what was set",
-                            remedy:
-                                "the driver accepted it and did not keep it; sluice show \(device.name) tells what it has"
-                        ))
+                    if !reported { report.errors.append(unverified(change)) }
                 }
+                try verifyPort(link, address, &report)
             }
             let function = try reader.function(address)
             let virtualFunctions = function?.sriov?.virtualFunctions ?? []

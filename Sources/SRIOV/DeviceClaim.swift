@@ -66,25 +66,9 @@ public final class DeviceClaim: Sendable {
             defer { close(descriptor) }
             return flock(descriptor, LOCK_SH | LOCK_NB) == 0
         }
-        if flock(descriptor, LOCK_EX | LOCK_NB) == 0 {
-            unlink(path)
-            close(descriptor)
-            return true
-        }
-        // flock knows no deadline, so a thread waits; one that waits in vain ends with the process.
-        var pair: [Int32] = [-1, -1]
-        guard socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0, &pair) == 0 else {
-            return false
-        }
-        let (ours, theirs) = (pair[0], pair[1])
-        startThread {
-            while flock(descriptor, LOCK_EX) != 0, errno == EINTR {}
-            unlink(path)
-            close(descriptor)
-            close(theirs)
-        }
-        defer { close(ours) }
-        var entry = pollfd(fd: ours, events: Int16(POLLIN), revents: 0)
-        return poll(&entry, 1, Int32(clamping: deadline.components.seconds * 1000)) > 0
+        defer { close(descriptor) }
+        guard waitForLock(descriptor, deadline: deadline) else { return false }
+        unlink(path)
+        return true
     }
 }

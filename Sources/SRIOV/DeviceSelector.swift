@@ -1,12 +1,16 @@
 public import Netlink
-internal import PCI
+public import PCI
 
 /// Finds what a person means by a device: a PCI address, a netdev, an alternative name, a MAC address, a serial number.
 public struct DeviceSelector {
     private let host: Host
+    private let files: (any FileTree)?
 
-    /// Looks in a host.
-    public init(host: Host) { self.host = host }
+    /// Looks in a host; with its files also for serial numbers that have to be read from the devices.
+    public init(host: Host, files: (any FileTree)? = nil) {
+        self.host = host
+        self.files = files
+    }
 
     /// What was meant.
     public enum Device: Sendable {
@@ -28,7 +32,14 @@ public struct DeviceSelector {
             }
             return .function(function)
         }
-        let functions = host.functions.filter { matches($0, text) }
+        var functions = host.functions.filter { matches($0, text) }
+        if functions.isEmpty, let files {
+            // Last, because it asks every device for its serial number.
+            let resolver = IdentityResolver(host: host, files: files, knownSerials: [:])
+            var identity = Identity()
+            identity.serial = text
+            functions = host.functions.filter { $0.pci.physicalFunction == nil && resolver.agrees($0, with: identity) }
+        }
         if functions.count == 1 { return .function(functions[0]) }
         if functions.count > 1 {
             throw SRIOVError(

@@ -23,7 +23,9 @@ public struct Holder: Sendable, Hashable {
         /// An enabled VF of it, which goes when the function goes.
         case virtualFunctions(Int)
         /// It is leased, whether its consumer uses it yet or not.
-        case lease(id: String, consumer: String)
+        ///
+        /// The state is nil while the consumer has it.
+        case lease(id: String, consumer: String, state: String?)
     }
 
     /// How it is used.
@@ -67,7 +69,7 @@ public struct Holder: Sendable, Hashable {
         case .mount(let path): path
         case .volume(let name): name
         case .virtualFunctions: "virtual-functions"
-        case .lease(let id, _): "lease:\(id)"
+        case .lease(let id, _, _): "lease:\(id)"
         }
     }
 
@@ -95,7 +97,8 @@ public struct Holder: Sendable, Hashable {
         case .mount(let path): "umount \(path)"
         case .volume(let name): "stop \(name) (swapoff, vgchange -an, mdadm --stop)"
         case .virtualFunctions: "disable its VFs first (virtualFunctions: 0)"
-        case .lease(let id, _): "sluice lease release \(id)"
+        case .lease(let id, _, let state):
+            state?.hasPrefix("quarantined") ?? false ? "sluice lease repair \(id)" : "sluice lease release \(id)"
         }
     }
 }
@@ -123,7 +126,8 @@ extension Holder: CustomStringConvertible {
         case .mount(let path): "mounted at \(path) (\(through))"
         case .volume(let name): "\(name) (\(through))"
         case .virtualFunctions(let count): "\(count) VFs are enabled"
-        case .lease(let id, let consumer): "lease \(id) of \(consumer)"
+        case .lease(let id, let consumer, let state):
+            "lease \(id) of \(consumer)" + (state.map { " (\($0))" } ?? "")
         }
     }
 }

@@ -10,6 +10,7 @@ struct HolderScanner {
         of functions: [PCIFunction], links: [Link]
     ) throws(NetlinkError) -> [PCIAddress: [Holder]] {
         var holders: [PCIAddress: [Holder]] = [:]
+        let links = links.withOwners(kernel.files)
         for (address, holder) in try networkHolders(functions, links) { holders[address, default: []].append(holder) }
         for (address, holder) in namespaceHolders(functions, links) { holders[address, default: []].append(holder) }
         for (address, holder) in storageAndVFIOHolders(functions) { holders[address, default: []].append(holder) }
@@ -102,6 +103,7 @@ struct HolderScanner {
     private func storageAndVFIOHolders(_ functions: [PCIFunction]) -> [(PCIAddress, Holder)] {
         var nodes: [String: [PCIAddress]] = [:]
         for function in functions where function.isBoundToVFIO {
+            nodes["\(function.address)"] = [function.address]
             if let group = function.iommuGroup { nodes["/dev/vfio/\(group)", default: []].append(function.address) }
             // A host without an IOMMU has groups of their own kind, for those who accept the danger.
             if let group = function.iommuGroup {

@@ -45,11 +45,17 @@ public protocol HostKernel: Sendable {
     /// Whether a process has a VFIO group open, by trying to open it: the kernel lets only one do so (EBUSY). nil where
     /// that cannot be tried, and the processes have to be looked through.
     func isOpen(group: Int) -> Bool?
+
+    /// Whether a block device is in exclusive use (mounted, a member of a volume), by trying to open it so (O_EXCL). nil
+    /// where that cannot be tried.
+    func isExclusivelyOpen(node: String) -> Bool?
 }
 
 extension HostKernel {
     /// Nothing is known.
     public func isOpen(group: Int) -> Bool? { nil }
+    /// Nothing is known.
+    public func isExclusivelyOpen(node: String) -> Bool? { nil }
 }
 
 /// A setting that the driver refused.

@@ -10,12 +10,15 @@ public struct HostReader: Sendable {
 
     /// Reads the host now.
     ///
-    /// Throws `PCIError` or `NetlinkError` when the kernel cannot be asked at all; a single device that vanishes while
-    /// it is read is left out.
-    public func read() throws -> Host {
+    /// A drive that was given to vfio-pci keeps its serial number, when it is among the known ones. Throws `PCIError` or
+    /// `NetlinkError` when the kernel cannot be asked at all; a single device that vanishes while it is read is left out.
+    public func read(knownSerials: [PCIAddress: String] = [:]) throws -> Host {
         let reader = PCIReader(files: kernel.files)
-        let functions = try reader.functions()
-        let links = try kernel.links(.virtualFunctions)
+        var functions = try reader.functions()
+        for index in functions.indices where functions[index].serial == nil {
+            functions[index].serial = knownSerials[functions[index].address]
+        }
+        let links = try kernel.links(.virtualFunctions).withOwners(kernel.files)
         let holders = try HolderScanner(kernel: kernel).holders(of: functions, links: links)
         return try Host(
             nodes: reader.numaNodes(),
@@ -41,7 +44,9 @@ public struct HostReader: Sendable {
         {
             return []
         }
-        let links = function.netdevs.isEmpty && !function.hasNetdevElsewhere ? [] : try kernel.links(.linksOnly)
+        // Only a driver of the kernel makes netdevs, and not every one makes them right below its function.
+        let hasNetdev = function.driver != nil && !function.isBoundToVFIO
+        let links = hasNetdev || function.hasNetdevElsewhere ? try kernel.links(.linksOnly) : []
         return try HolderScanner(kernel: kernel).holders(of: [function], links: links)[function.address] ?? []
     }
 

@@ -62,7 +62,8 @@ public final class Journal: Sendable {
 
     private static func record(_ before: DevicePlan.Before, _ address: PCIAddress, name: String) -> String {
         var text = "device \(address) name=\(escaped(name)) numvfs=\(before.virtualFunctions)"
-        text += " autoprobe=\(before.autoprobe ? 1 : 0) up=\(before.isUp ? 1 : 0)\n"
+        text += " autoprobe=\(before.autoprobe ? 1 : 0) up=\(before.isUp ? 1 : 0)"
+        text += (before.permanentMAC.map { " mac=\($0)" } ?? "") + "\n"
         for change in before.settings where !change.settings.assigned.isEmpty {
             text += "was \(address) vf=\(change.index)\(SettingsText.encode(change.settings.assigned))\n"
         }
@@ -207,6 +208,7 @@ extension Journal.Interrupted {
             before.virtualFunctions = value("numvfs").flatMap { Int($0) } ?? 0
             before.autoprobe = value("autoprobe") != "0"
             before.isUp = value("up") == "1"
+            before.permanentMAC = value("mac").flatMap { MACAddress($0) }
             owed[address] = before
             devices.append(
                 Device(address: address, name: value("name").map { Journal.unescaped($0) } ?? words[1], steps: []))
@@ -231,6 +233,17 @@ extension Journal.Interrupted {
     private mutating func update(_ address: PCIAddress, _ number: Int, _ progress: Progress) {
         update(address) { device in
             if device.steps.indices.contains(number - 1) { device.steps[number - 1].progress = progress }
+        }
+    }
+}
+
+extension Journal.Interrupted {
+    /// Whether nothing is left to do for it: a plan without steps refuses nothing of it either. What is neither declared
+    /// nor there any more is owed nothing.
+    public func isSettled(by plan: Plan, only: Set<String>) -> Bool {
+        owed.keys.allSatisfy { address in
+            guard let device = plan.devices.first(where: { $0.address == address }) else { return only.isEmpty }
+            return device.steps.isEmpty && device.refusals.isEmpty
         }
     }
 }

@@ -3,8 +3,8 @@ internal import Synchronization
 
 /// The serial numbers of functions that were given away to vfio-pci: only the driver that they had knows them.
 ///
-/// An entry counts while the machine has not rebooted since and the function is still reserved for the driver that it
-/// was given to: a device that is replaced comes up without a reservation.
+/// An entry counts while the machine has not rebooted since and no driver of the kernel has the function: a device that
+/// is replaced comes up with one. Whether it is still reserved is not asked, because that waits for the device's lock.
 public struct KnownSerials: Sendable {
     private let state: StateDirectory
     private let files: any FileTree
@@ -26,7 +26,7 @@ public struct KnownSerials: Sendable {
             else { continue }
             // A function that is not there, or not the same any more, has lost its entry.
             guard let function = (try? PCIReader(files: files).function(address)) ?? nil, function.model == model,
-                ((try? PCIReader(files: files).driverOverride(address)) ?? nil) == words[3]
+                function.driver == nil || function.isBoundToVFIO
             else { continue }
             serials[address] = words[4]
         }

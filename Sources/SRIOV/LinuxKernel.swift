@@ -104,7 +104,16 @@ public struct LinuxKernel: HostKernel {
 
     /// See `HostKernel`.
     public func isOpen(group: Int) -> Bool? {
-        let descriptor = open("/dev/vfio/\(group)", O_RDWR | O_CLOEXEC)
+        switch NodeMonitor.probe("/dev/vfio/\(group)", O_RDWR | O_CLOEXEC) {
+        case 0: false
+        case EBUSY: true
+        default: nil
+        }
+    }
+
+    /// See `HostKernel`.
+    public func isExclusivelyOpen(node: String) -> Bool? {
+        let descriptor = open(node, O_RDONLY | O_EXCL | O_CLOEXEC | O_NONBLOCK)
         guard descriptor < 0 else {
             close(descriptor)
             return false
@@ -118,7 +127,7 @@ public struct LinuxKernel: HostKernel {
         let configured = (try? files.text("/proc/sys/kernel/modprobe")) ?? nil
         let program = configured.flatMap { $0.isEmpty ? nil : $0 } ?? "/sbin/modprobe"
         var pid = pid_t()
-        let failed = withCStrings([program, "-q", name]) { arguments in
+        let failed = withCStrings([program, "-q", "--", name]) { arguments in
             posix_spawn(&pid, program, nil, nil, arguments, environ)
         }
         var status: Int32 = failed

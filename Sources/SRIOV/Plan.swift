@@ -78,6 +78,8 @@ public struct DevicePlan: Sendable {
         public var isUp = false
         /// The VFs' settings.
         public var settings: [VirtualFunctionChange] = []
+        /// The PF's permanent MAC: at its address another card may be found later.
+        public var permanentMAC: MACAddress?
 
         /// A PF without VFs.
         public init() {}
@@ -90,6 +92,8 @@ public struct Step: Sendable, Hashable {
     public enum Action: Sendable, Hashable {
         /// The port comes up, without addresses: IPv6 autoconfiguration is turned off first.
         case bringUp
+        /// IPv6 autoconfiguration is turned off on a port that is up already.
+        case quieten
         /// The MTU is set, bytes.
         case setMTU(UInt32)
         /// The eswitch mode is changed.

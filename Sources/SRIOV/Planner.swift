@@ -41,7 +41,7 @@ public struct Planner {
         for entry in declared.physicalFunctions {
             let device = resolved(entry.identity, entry.position, &claimed) { function in
                 PortPlanner(
-                    host: host, function: function, declared: entry, options: options,
+                    host: host, files: resolver.files, function: function, declared: entry, options: options,
                     eswitchMode: eswitchModes[function.pci.address]
                 ).plan()
             }
@@ -182,6 +182,36 @@ public struct Planner {
                 remedy:
                     "enable VT-d or AMD-Vi in the firmware and boot with intel_iommu=on iommu=pt (AMD: on by default)")
         ]
+    }
+}
+
+extension Planner.Options {
+    /// A name that means nothing is a mistake, not a wish that nothing happen; and two entries for one device contradict
+    /// each other: which of them is meant is not for us to guess.
+    ///
+    /// Throws `device.claimedTwice`, or `request.invalid` with the names that there are.
+    package func check(_ plan: Plan, on host: Host) throws(SRIOVError) {
+        let twice = plan.devices.flatMap(\.refusals).first { $0.error.code == .deviceClaimedTwice }
+        if let twice { throw twice.error }
+        for name in only.sorted()
+        where !plan.devices.contains(where: { $0.name == name || $0.address.map { "\($0)" } == name }) {
+            throw SRIOVError(
+                .unknownName, "\(name): the host file declares no such device",
+                remedy: "give a netdev or an address that it declares")
+        }
+        let holders = host.functions.flatMap(\.holders)
+        for name in evicted.sorted() {
+            guard let holder = holders.first(where: { $0.identifier == name }) else {
+                let known = Set(holders.filter(\.isEvictable).map(\.identifier)).sorted().joined(separator: ", ")
+                throw SRIOVError(
+                    .unknownName, "\(name): there is no such holder",
+                    remedy: known.isEmpty ? "nobody holds anything" : "there are \(known)")
+            }
+            if !holder.isEvictable {
+                throw SRIOVError(
+                    .unknownName, "\(name) cannot be evicted: \(holder)", remedy: holder.remedy)
+            }
+        }
     }
 }
 

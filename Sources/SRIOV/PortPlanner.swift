@@ -5,6 +5,7 @@ internal import PCI
 /// settings, their drivers.
 struct PortPlanner {
     let host: Host
+    let files: any FileTree
     let function: Function
     let declared: DeclaredPhysicalFunction
     let options: Planner.Options
@@ -16,6 +17,14 @@ struct PortPlanner {
     private var wanted: Int { declared.virtualFunctions }
     private var isResized: Bool { enabled != wanted }
     private var changesEswitch: Bool { declared.eswitchMode.map { $0 != (eswitchMode ?? .legacy) } ?? false }
+    /// Whether an apply was interrupted that had recorded what the port was.
+    private var isOwed: Bool { owed != nil }
+    private var owed: DevicePlan.Before? {
+        guard let before = options.interrupted[function.pci.address] else { return nil }
+        // Another card at the same address is owed nothing.
+        guard let recorded = before.permanentMAC, let now = function.link?.permanentAddress?.mac else { return before }
+        return recorded == now ? before : nil
+    }
     /// Whether the VFs are made anew: they have neither settings nor drivers then.
     private var isRecreated: Bool { isResized || changesEswitch }
 
@@ -32,8 +41,8 @@ struct PortPlanner {
         let held = virtualFunctions.flatMap {
             Refusal.HeldFunction.list($0, holders: $0.holders, evicted: options.evicted)
         }
-        if isRecreated, !held.isEmpty {
-            device.refusals = [resizeRefusal(held)]
+        if isRecreated || changesMTU, !held.isEmpty {
+            device.refusals = [reinitialisationRefusal(held)]
             return device
         }
         if isRecreated || changesMTU, let refusal = protection() {
@@ -46,6 +55,12 @@ struct PortPlanner {
                     .bringUp, "bring the port up, without addresses",
                     reason: "it is down; libvirt refuses VFs of a port that is down"))
         }
+        if wanted > 0, let link = function.link, link.isUp, autoconfigures(link), function.holders.isEmpty {
+            device.steps.append(
+                Step(
+                    .quieten, "turn off IPv6 autoconfiguration",
+                    reason: "the port would make itself addresses and take routes from routers"))
+        }
         if changesMTU, let mtu = declared.mtu {
             device.steps.append(
                 Step(.setMTU(mtu), "MTU \(function.link?.mtu ?? 0) → \(mtu)", reason: "declared"))
@@ -55,6 +70,15 @@ struct PortPlanner {
         planSettings(settings, &device)
         planBindings(&device)
         return device
+    }
+
+    /// Whether a port makes itself IPv6 addresses or takes them from routers. A host without IPv6 does neither.
+    private func autoconfigures(_ link: Link) -> Bool {
+        let folder = "/proc/sys/net/ipv6/conf/\(link.name)"
+        func value(_ name: String) -> String? { (try? files.text("\(folder)/\(name)")) ?? nil }
+        // 1 is IN6_ADDR_GEN_MODE_NONE.
+        return value("addr_gen_mode").map { $0 != "1" } ?? false || value("accept_ra").map { $0 != "0" } ?? false
+            || value("autoconf").map { $0 != "0" } ?? false
     }
 
     // MARK: What cannot be
@@ -104,10 +128,17 @@ struct PortPlanner {
         return nil
     }
 
-    private func resizeRefusal(_ held: [Refusal.HeldFunction]) -> Refusal {
+    private func reinitialisationRefusal(_ held: [Refusal.HeldFunction]) -> Refusal {
         let users = Set(held.map(\.function)).count
-        let what = isResized ? "sriov_numvfs \(enabled) → \(wanted)" : "the change of the eswitch mode"
-        let why = changesEswitch && !isResized ? "it would remove them" : "the kernel can only remove all of them"
+        let (what, why) =
+            isResized
+            ? ("sriov_numvfs \(enabled) → \(wanted)", "the kernel can only remove all of them")
+            : changesEswitch
+                ? ("the change of the eswitch mode", "it would remove them")
+                : (
+                    "MTU \(function.link?.mtu ?? 0) → \(declared.mtu ?? 0)",
+                    "drivers reset the port and its VFs to change it"
+                )
         return Refusal(
             SRIOVError(
                 .held,
@@ -179,11 +210,10 @@ struct PortPlanner {
     private func declaredSettings() -> [VirtualFunctionChange] {
         guard function.link != nil else { return [] }
         let kept = Dictionary(
-            (options.interrupted[function.pci.address]?.settings ?? before().settings).map { ($0.index, $0.settings) },
+            (owed?.settings ?? before().settings).map { ($0.index, $0.settings) },
             uniquingKeysWith: { first, _ in first })
         return (0..<wanted).compactMap { index in
             var settings = declared.settings(of: index)
-            let isOwed = options.interrupted[function.pci.address] != nil
             if isRecreated || isOwed, let had = kept[UInt32(index)] { settings = settings.filled(from: had.assigned) }
             guard !settings.isEmpty else { return nil }
             return VirtualFunctionChange(index: UInt32(index), settings: settings)
@@ -238,7 +268,7 @@ struct PortPlanner {
         let autoprobe = declaredAutoprobe()
         for index in 0..<wanted {
             // With autoprobe off the kernel would leave the VFs alone of which nothing is declared.
-            let isOurs = isRecreated && autoprobe == false
+            let isOurs = (isRecreated || isOwed) && autoprobe == false
             guard let driver = declared.driver(of: index) ?? (isOurs ? .kernel(nil) : nil) else { continue }
             var binding = DevicePlan.Binding(
                 index: index, target: .init(driver, physicalFunctionDriver: function.pci.driver))
@@ -276,6 +306,9 @@ struct PortPlanner {
     /// A driver that runs in the host takes an administrative MAC only when it is bound anew.
     private func needsReload(_ index: Int, _ vf: Function, _ device: DevicePlan) -> Bool {
         guard !vf.pci.isBoundToVFIO, vf.pci.driver != nil else { return false }
+        // The MAC may have been set by an apply that was killed before it bound the driver anew.
+        let wanted = device.settings.first { $0.index == UInt32(index) }?.settings.mac
+        if let wanted, let own = vf.link?.address?.mac, own != wanted, vf.holders.isEmpty { return true }
         return device.steps.contains { step in
             guard case .configure(let changes) = step.action else { return false }
             return changes.contains { $0.index == UInt32(index) && $0.settings.mac != nil }
@@ -289,6 +322,7 @@ struct PortPlanner {
         before.virtualFunctions = enabled
         before.autoprobe = function.pci.sriov?.autoprobe ?? true
         before.isUp = function.link?.isUp ?? false
+        before.permanentMAC = function.link?.permanentAddress?.mac
         before.settings = (function.link?.virtualFunctions ?? []).map {
             VirtualFunctionChange(index: $0.index, settings: $0.settings)
         }

@@ -15,11 +15,30 @@ struct ProcessTable {
         let folder = "/proc/\(pid)/fd"
         var paths: Set<String> = []
         for descriptor in ((try? files.entries(folder)) ?? nil) ?? [] {
-            if let path = (try? files.link("\(folder)/\(descriptor)")) ?? nil, path.hasPrefix("/dev/") {
-                paths.insert(path)
+            guard let path = (try? files.link("\(folder)/\(descriptor)")) ?? nil else { continue }
+            if path.hasPrefix("anon_inode:[vfio-device]") {
+                if let device = vfioDevice("/proc/\(pid)/fdinfo/\(descriptor)") { paths.insert(device) }
+            } else if let node = Self.node(path) {
+                paths.insert(node)
             }
         }
         return paths
+    }
+
+    /// The device node that a path means: `/dev/vfio/32` also where a chroot (`/srv/jail/dev/vfio/32`) or a node that was
+    /// removed while it is open (`/dev/vfio/32 (deleted)`) shows it otherwise. nil is another file.
+    static func node(_ path: String) -> String? {
+        var path = path[...]
+        if path.hasSuffix(" (deleted)") { path = path.dropLast(10) }
+        if let jailed = path.firstRange(of: "/dev/vfio/") { return String(path[jailed.lowerBound...]) }
+        return path.hasPrefix("/dev/") ? String(path) : nil
+    }
+
+    /// The function of an open VFIO device whose group is closed already; kernels since 6.17 tell it.
+    private func vfioDevice(_ path: String) -> String? {
+        let text = ((try? files.wholeText(path)) ?? nil) ?? ""
+        return text.split(separator: "\n").first { $0.hasPrefix("vfio-device-syspath:") }
+            .flatMap { $0.split(separator: "/").last.map(String.init) }
     }
 
     /// The name of the program, 15 bytes at most.

@@ -31,6 +31,10 @@ public struct SRIOVError: Error, Sendable, Hashable {
         public static let protected = Code(rawValue: "pf.protected")
         /// The PF's driver has no switchdev mode.
         public static let noEswitch = Code(rawValue: "pf.noEswitch")
+        /// The agent keeps the host as another host file says.
+        public static let foreignHostFile = Code(rawValue: "hostfile.foreign")
+        /// A name in a request means nothing here.
+        public static let unknownName = Code(rawValue: "request.invalid")
         /// The host file cannot be read.
         public static let hostFileUnreadable = Code(rawValue: "hostfile.unreadable")
         /// The PF has no netdev, so its VFs have no settings.

@@ -96,6 +96,15 @@ public final class FakeKernel: HostKernel, FileTree, DeviceWriter {
 
     // MARK: What tests do to it and ask of it
 
+    /// Lets a port's driver enable at most some VFs from now on, whatever it is asked for.
+    public func grant(atMost count: Int, of netdev: String) {
+        state.withLock { state in
+            for index in state.ports.indices where state.ports[index].port.netdev == netdev {
+                state.ports[index].port.grantsAtMost = count
+            }
+        }
+    }
+
     /// Lets a process have a VF's VFIO group open, until it is released with nil.
     public func hold(_ address: PCIAddress, by pid: Int32?) {
         state.withLock { $0.holders[address] = pid }

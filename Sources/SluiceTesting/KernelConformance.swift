@@ -106,9 +106,10 @@ public struct KernelConformance: Sendable {
 
     private func equalIsNothing() throws {
         try setCount(2)
-        let before = try functions()
+        // Their drivers and the names of their netdevs may still be on their way.
+        let before = try functions().map(\.address)
         try setCount(2)
-        try expect(try functions() == before, "the VFs changed")
+        try expect(try functions().map(\.address) == before, "the VFs changed")
     }
 
     private func resizeIsBusy() throws {

@@ -1,14 +1,16 @@
+internal import AgentAPI
 internal import ArgumentParser
 internal import Glibc
+internal import Leasing
 internal import SRIOV
-internal import Synchronization
 
 struct Apply: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Bring the host to the state of the host file.",
         discussion: """
-            Only what differs is touched, and nothing that is in use. Every step is recorded before it is done: an apply
-            that was killed is finished by the next one.
+            Only what differs is touched, and nothing that is in use or leased. Every step is recorded before it is done:
+            an apply that was killed is finished by the next one. When the agent runs, it does the work; it keeps the
+            host as its own host file says, and applies no other.
 
             Examples:
               sluice apply                               shows the plan and asks
@@ -25,49 +27,56 @@ struct Apply: ParsableCommand {
     @Flag(name: .long, help: "Do not wait while another apply runs.") var noWait = false
     @Flag(name: .long, help: "Show how far an interrupted apply came and what it still owes; then go on with it.")
     var recover = false
+    @Option(
+        name: .long,
+        help: ArgumentHelp("How long the kernel is waited for when it makes VFs, seconds.", valueName: "seconds"))
+    var deadline = 120
+
+    func validate() throws {
+        if !(1...3600).contains(deadline) { throw ValidationError("--deadline \(deadline): 1 to 3600 seconds.") }
+    }
 
     func run() throws {
-        let kernel = LinuxKernel(writer: try WriterProcess.channel())
-        let lock = try ApplyLock.take(in: options.stateDirectory, command: command) { holder in
-            if !noWait {
-                Output.error("Waiting for another apply (\(holder)). Ctrl-C gives up; nothing has been changed.")
-            }
-            return !noWait
-        }
-        defer { withExtendedLifetime(lock) {} }
+        let channel = try WriterProcess.channel()
         guard let file = try fileToApply() else {
             Output.line("No apply was interrupted.")
             return
         }
+        // Mistakes in the file are told first, and without anybody's help.
         let declared = try HostFileOptions.load(file)
-        var (plan, interrupted) = try options.plan(kernel, declared, isLive: true, isApplying: true)
+        let worker: any ApplyWorker
+        if let client = options.agent.client {
+            worker = AgentWorker(client: client, body: try options.body())
+        } else {
+            worker = LocalWorker(
+                kernel: LinuxKernel(writer: channel), declared: declared, file: file, options: options,
+                waits: !noWait, deadline: .seconds(deadline))
+        }
+        let plan = try worker.plan()
         if !yes {
-            Output.line(plan.text)
-            guard plan.stepCount > 0 else { return try finish(plan, interrupted) }
+            Output.line(plan.text())
+            guard plan.stepCount > 0 else { return try finish(plan, worker) }
             guard try confirmed() else {
                 Output.line("Nothing has been changed.")
                 return
             }
-            // The answer may have taken minutes, in which somebody may have started to use a VF.
-            let shown = plan
-            (plan, interrupted) = try options.plan(kernel, declared, isLive: true, isApplying: true)
-            guard plan.text == shown.text else {
-                throw SRIOVError(
-                    .held, "the host has changed since the plan was shown; nothing has been changed",
-                    remedy: "look at the new plan: sluice apply -f \(file)")
+        } else {
+            if plan.hasRefusals { Output.line(plan.refusalText) }
+            for warning in plan.warnings { Output.error("! \(warning.text)") }
+            guard plan.stepCount > 0 else {
+                if !plan.hasRefusals { Output.line("Nothing to do: the host is as declared.") }
+                return try finish(plan, worker)
             }
-        } else if plan.hasRefusals {
-            Output.line(plan.refusalText)
         }
-        for warning in yes ? plan.warnings : [] { Output.error("! \(warning)") }
-        guard plan.stepCount > 0 else {
-            if yes, !plan.hasRefusals { Output.line("Nothing to do: the host is as declared.") }
-            return try finish(plan, interrupted)
-        }
-        try apply(plan, kernel, file, interrupted)
+        let progress = Progress(devices: plan.devices.filter { !$0.steps.isEmpty }.map { ($0.name, $0.steps.count) })
+        // The answer may have taken minutes, in which somebody may have started to use a VF.
+        let reports = try worker.apply(expecting: yes ? nil : plan) { progress.show($0) }
+        let errors = reports.flatMap(\.errors)
+        for error in errors { Output.error(Output.colour("✗", .red) + " \(error)") }
+        if errors.isEmpty, !plan.hasRefusals { Output.line("Nothing else differs.") }
+        if !errors.isEmpty { throw ExitCode.failure }
+        if plan.hasRefusals { throw Status.refused }
     }
-
-    private var command: String { CommandLine.arguments.joined(separator: " ") }
 
     /// The file that was given, or with --recover the one of the interrupted apply. nil when there is none.
     private func fileToApply() throws -> String? {
@@ -88,43 +97,107 @@ struct Apply: ParsableCommand {
     }
 
     /// Nothing is to be done: what an interrupted apply owed has been paid.
-    private func finish(_ plan: Plan, _ interrupted: Journal.Interrupted?) throws {
-        let settled = Set(plan.devices.filter(\.refusals.isEmpty).compactMap(\.address))
-        if let interrupted, interrupted.owed.keys.allSatisfy({ settled.contains($0) }) {
-            try Journal.close(in: options.stateDirectory)
-        }
-        if plan.hasRefusals { throw Status.refused }
-    }
-
-    private func apply(
-        _ plan: Plan, _ kernel: LinuxKernel, _ file: String, _ interrupted: Journal.Interrupted?
-    ) throws {
-        let progress = Progress(devices: plan.devices.filter { !$0.steps.isEmpty }.map { ($0.name, $0.steps.count) })
-        let applier = Applier(kernel: kernel, state: options.stateDirectory)
-        let reports = try applier.apply(plan, file: file, time: time(nil), interrupted: interrupted) { event in
-            progress.show(event)
-        }
-        let errors = reports.flatMap(\.errors)
-        for error in errors { Output.error(Output.colour("✗", .red) + " \(error)") }
-        if errors.isEmpty, !plan.hasRefusals { Output.line("Nothing else differs.") }
-        if !errors.isEmpty { throw ExitCode.failure }
+    private func finish(_ plan: PlanView, _ worker: any ApplyWorker) throws {
+        try worker.settle()
         if plan.hasRefusals { throw Status.refused }
     }
 }
 
-extension Plan {
-    /// What is refused, without the steps.
-    fileprivate var refusalText: String {
-        var plan = self
-        plan.modules = []
-        plan.warnings = []
-        plan.devices = devices.filter { !$0.refusals.isEmpty }.map { device in
-            var device = device
-            device.steps = []
-            return device
-        }
-        return plan.text
+/// Whoever does an apply: the agent when it runs, this process when it does not.
+private protocol ApplyWorker {
+    func plan() throws -> PlanView
+    /// Applies, unless the plan has come to differ from the one that was shown.
+    func apply(expecting shown: PlanView?, onEvent: @escaping @Sendable (ApplyEvent) -> Void) throws -> [DeviceReport]
+    /// Closes the record of an interrupted apply of which nothing is left to do.
+    func settle() throws
+}
+
+extension ApplyWorker {
+    fileprivate func check(_ plan: PlanView, _ shown: PlanView?) throws {
+        guard let shown, plan != shown else { return }
+        throw SRIOVError(
+            .held, "the host has changed since the plan was shown; nothing has been changed",
+            remedy: "look at the new plan: sluice apply")
     }
+}
+
+/// This process, with the lock of applies and the ledger in its hands while it works.
+private struct LocalWorker: ApplyWorker {
+    let kernel: LinuxKernel
+    let declared: DeclaredHost
+    let file: String
+    let options: PlanOptions
+    let waits: Bool
+    let deadline: Duration
+
+    func plan() throws -> PlanView {
+        let leases = try options.agent.recordedLeases()
+        return PlanView(try options.plan(kernel, declared, leases: leases, isLive: true).plan)
+    }
+
+    func apply(
+        expecting shown: PlanView?, onEvent: @escaping @Sendable (ApplyEvent) -> Void
+    ) throws -> [DeviceReport] {
+        try locked { leases in
+            let (plan, interrupted) = try options.plan(
+                kernel, declared, leases: leases, isLive: true, isApplying: true)
+            try check(PlanView(plan), shown)
+            var deadlines = Applier.Deadlines()
+            deadlines.virtualFunctions = deadline
+            return try Applier(kernel: kernel, state: options.stateDirectory, deadlines: deadlines).apply(
+                plan, file: absolute(file), time: time(nil), interrupted: interrupted, onEvent: onEvent)
+        }
+    }
+
+    func settle() throws {
+        guard try Journal.interrupted(in: options.stateDirectory) != nil else { return }
+        try locked { leases in
+            let (plan, interrupted) = try options.plan(
+                kernel, declared, leases: leases, isLive: true, isApplying: true)
+            guard let interrupted, interrupted.isSettled(by: plan, only: Set(options.only)) else { return }
+            try Journal.close(in: options.stateDirectory)
+        }
+    }
+
+    /// Runs a body that nothing else changes the host beside: no other apply, and no lease.
+    private func locked<Value>(_ body: ([Lease]) throws -> Value) throws -> Value {
+        let command = CommandLine.arguments.joined(separator: " ")
+        let lock = try ApplyLock.take(in: options.stateDirectory, command: command) { holder in
+            if waits {
+                Output.error("Waiting for another apply (\(holder)). Ctrl-C gives up; nothing has been changed.")
+            }
+            return waits
+        }
+        // Where nothing was ever leased no ledger is made for it.
+        let hasLedger = try LedgerReader.open(in: options.stateDirectory) != nil
+        let ledger = hasLedger ? try Ledger(in: options.stateDirectory) : nil
+        defer { withExtendedLifetime((lock, ledger)) {} }
+        return try body(try ledger?.reader.openLeases() ?? [])
+    }
+
+    private func absolute(_ path: String) -> String {
+        guard let resolved = realpath(path, nil) else { return path }
+        defer { free(resolved) }
+        return String(cString: resolved)
+    }
+}
+
+/// The agent.
+private struct AgentWorker: ApplyWorker {
+    let client: AgentClient
+    let body: PlanBody
+
+    func plan() throws -> PlanView { try client.send("POST", "/v1/plans", body) }
+
+    func apply(
+        expecting shown: PlanView?, onEvent: @escaping @Sendable (ApplyEvent) -> Void
+    ) throws -> [DeviceReport] {
+        if shown != nil { try check(try plan(), shown) }
+        return try client.apply(body, onEvent: onEvent)
+    }
+
+    /// The agent has done that by itself.
+    func settle() {}
 }
 
 extension Journal.Interrupted {

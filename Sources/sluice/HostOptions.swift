@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import Leasing
 internal import PCI
 internal import SRIOV
 
@@ -37,22 +38,31 @@ struct HostOptions: ParsableArguments {
         }
     }
 
-    func host() throws -> (host: Host, kernel: any HostKernel) {
+    /// The host, with leases among the holders when it is this one.
+    func host(_ agent: AgentLocation) throws -> (host: Host, kernel: any HostKernel) {
         let kernel = try kernel()
-        var host = try HostReader(kernel: kernel).read()
+        // A drive that was given to vfio-pci keeps its name. Only root can read the record; others see an address.
+        let serials = isLive ? try? KnownSerials(state: agent.stateDirectory, files: kernel.files).current() : nil
+        var host = try HostReader(kernel: kernel).read(knownSerials: serials ?? [:])
         if !isLive, host.functions.isEmpty {
             throw SRIOVError(
                 .badRecording, "\(root ?? snapshot ?? "") shows no PCI function",
                 remedy: "--root takes a folder with sys/ and proc/ in it, --snapshot a file of sluice snapshot")
         }
-        // A drive that was given to vfio-pci keeps its name. Only root can read the record; others see an address.
-        let serials = KnownSerials(state: StateDirectory(), files: kernel.files)
-        if isLive, let known = try? serials.current() {
-            for index in host.functions.indices where host.functions[index].pci.serial == nil {
-                host.functions[index].pci.serial = known[host.functions[index].pci.address]
+        if isLive {
+            let leases = agent.leaseHolders()
+            for index in host.functions.indices where !leases.isEmpty && host.functions[index].isAssignable {
+                let holder = leases[FunctionIdentity(host.functions[index], in: host)]
+                if let holder { host.functions[index].holders.append(holder) }
             }
         }
         return (host, kernel)
+    }
+
+    /// Says what an ordinary user cannot see, to who sits before a terminal: "free" would be a guess.
+    func tellWhatIsHidden() {
+        guard isLive, !isRoot, Output.isTerminal(1) else { return }
+        Output.error("Not run as root: who has a function open could not be seen.")
     }
 }
 

@@ -9,25 +9,23 @@ internal import SRIOV
 
 /// Whoever answers for leases and pools: the agent when it runs, this process when it does not. Both give the same
 /// answers, from the same ledger.
-protocol LeaseBackend {
-    func pools() async throws -> [PoolView]
-    func leases() async throws -> [LeaseView]
-    func lease(_ id: String) async throws -> LeaseView
+protocol LeaseBackend: Sendable {
     func acquire(_ body: LeaseBody, idempotencyKey: String?) async throws -> GrantView
     func release(_ id: String) async throws -> LeaseView
     func repair(_ id: String) async throws -> LeaseView
-    func history(_ selector: String?) async throws -> [TransitionView]
+}
+
+/// Whoever tells about leases and pools.
+protocol LeaseReading: Sendable {
+    func pools() throws -> [PoolView]
+    func leases() throws -> [LeaseView]
+    func lease(_ id: String) throws -> LeaseView
+    func history(_ selector: String?) throws -> [TransitionView]
 }
 
 /// Where the agent is, and what is used without it.
 struct AgentOptions: ParsableArguments {
-    @Option(name: .long, help: ArgumentHelp("The agent's socket.", valueName: "path"), completion: .file())
-    var socket = AgentClient.defaultSocket
-
-    @Option(
-        name: .long, help: ArgumentHelp("Where the records are, when no agent runs.", valueName: "dir"),
-        completion: .directory)
-    var state = "/var/lib/sluice"
+    @OptionGroup var location: AgentLocation
 
     @Option(
         name: [.customShort("f"), .customLong("file")],
@@ -35,14 +33,21 @@ struct AgentOptions: ParsableArguments {
         completion: .file(extensions: ["yaml", "yml"]))
     var file = HostFileOptions.defaultPath
 
+    /// Whoever can change leases.
     func backend() async throws -> any LeaseBackend {
-        if let client = AgentClient(socket: socket) { return AgentBackend(client: client) }
-        return try await LocalBackend(state: StateDirectory(path: state), file: file)
+        if let client = location.client { return AgentBackend(client: client) }
+        return try await LocalBackend(state: location.stateDirectory, file: file)
+    }
+
+    /// Whoever can tell about them; nothing is changed, cleaned or locked by asking.
+    func reader() throws -> any LeaseReading {
+        if let client = location.client { return AgentBackend(client: client) }
+        return try RecordedLeases(state: location.stateDirectory, file: file)
     }
 }
 
 /// The agent.
-private struct AgentBackend: LeaseBackend {
+private struct AgentBackend: LeaseBackend, LeaseReading {
     let client: AgentClient
 
     func pools() throws -> [PoolView] { try client.get("/v1/pools") }
@@ -57,14 +62,7 @@ private struct AgentBackend: LeaseBackend {
         try client.get("/v1/history" + (selector.map { "?device=\(escaped($0))" } ?? ""))
     }
 
-    private func escaped(_ text: String) -> String {
-        text.utf8.map { byte in
-            let isPlain =
-                UnicodeScalar(byte).properties.isAlphabetic || (48...57).contains(byte) || "-._~".utf8.contains(byte)
-            return isPlain && byte < 128
-                ? String(UnicodeScalar(byte)) : "%" + String(byte >> 4, radix: 16) + String(byte & 15, radix: 16)
-        }.joined()
-    }
+    private func escaped(_ text: String) -> String { AgentClient.escaped(text) }
 }
 
 /// This process, with the ledger in its hands while it runs.
@@ -76,36 +74,67 @@ private struct LocalBackend: LeaseBackend {
         let kernel = LinuxKernel(writer: try WriterProcess.channel())
         let declared = try HostFileOptions.load(file)
         ledger = try Ledger(in: state)
-        let host = try HostReader(kernel: kernel).read()
-        let pools = PoolSet(
-            declared, host: host, files: kernel.files,
-            knownSerials: (try? KnownSerials(state: state, files: kernel.files).current()) ?? [:])
-        if let overlap = pools.overlaps.first { throw overlap }
+        let (host, pools) = try look(kernel, declared, state)
         manager = try LeaseManager(kernel: kernel, ledger: ledger, host: host, pools: pools)
         for error in await manager.reconcile(isStart: true) { Output.error("! \(error)") }
     }
 
     private var actor: String { "uid \(getuid())" }
 
-    func pools() -> [PoolView] {
-        let occupied = manager.occupied
-        return manager.pools.pools.map { PoolView($0, occupied: occupied) }
-    }
-    func leases() -> [LeaseView] { manager.leases.map(LeaseView.init) }
-    func lease(_ id: String) throws -> LeaseView { LeaseView(try manager.lease(id)) }
     func acquire(_ body: LeaseBody, idempotencyKey: String?) async throws -> GrantView {
         GrantView(
             try await manager.acquire(body.request(person: person, idempotencyKey: idempotencyKey), actor: actor))
     }
     func release(_ id: String) async throws -> LeaseView { LeaseView(try await manager.release(id, actor: actor)) }
     func repair(_ id: String) async throws -> LeaseView { LeaseView(try await manager.repair(id, actor: actor)) }
-    func history(_ selector: String?) throws -> [TransitionView] {
-        try manager.history(of: selector).map(TransitionView.init)
-    }
 
     /// Who is at the keyboard, also under sudo.
     private var person: String {
         if let name = getenv("SUDO_USER") { return String(cString: name) }
         return getpwuid(getuid()).map { String(cString: $0.pointee.pw_name) } ?? "uid-\(getuid())"
     }
+}
+
+/// The ledger as it lies on the disk, and the host as it is.
+private struct RecordedLeases: LeaseReading {
+    private let file: String
+    private let state: StateDirectory
+    private let reader: LedgerReader?
+
+    init(state: StateDirectory, file: String) throws {
+        (self.state, self.file) = (state, file)
+        reader = try LedgerReader.open(in: state)
+    }
+
+    func pools() throws -> [PoolView] {
+        let (_, pools) = try look(readOnlyKernel(), try HostFileOptions.load(file), state)
+        let occupied = pools.occupied(by: try reader?.openLeases() ?? [])
+        return pools.pools.map { PoolView($0, occupied: occupied) }
+    }
+
+    func leases() throws -> [LeaseView] { try reader?.openLeases().map(LeaseView.init) ?? [] }
+
+    func lease(_ id: String) throws -> LeaseView {
+        guard let lease = try reader?.leases().first(where: { $0.id == id.uppercased() }) else {
+            throw LeasingError(.noLease, "there is no lease \(id)", remedy: "sluice lease list shows the leases")
+        }
+        return LeaseView(lease)
+    }
+
+    func history(_ selector: String?) throws -> [TransitionView] {
+        guard let reader else { return [] }
+        let host = try HostReader(kernel: readOnlyKernel()).read()
+        return try reader.history(of: selector, on: host).map(TransitionView.init)
+    }
+}
+
+/// The host as it is and its pools.
+private func look(
+    _ kernel: any HostKernel, _ declared: DeclaredHost, _ state: StateDirectory
+) throws -> (host: Host, pools: PoolSet) {
+    let serials = (try? KnownSerials(state: state, files: kernel.files).current()) ?? [:]
+    let host = try HostReader(kernel: kernel).read(knownSerials: serials)
+    let pools = PoolSet(declared, host: host, files: kernel.files, knownSerials: serials)
+    if let overlap = pools.overlaps.first { throw overlap }
+    return (host, pools)
 }

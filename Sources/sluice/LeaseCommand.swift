@@ -112,7 +112,7 @@ struct LeaseList: AsyncParsableCommand {
     @OptionGroup var format: OutputOptions
 
     func run() async throws {
-        let leases = try await agent.backend().leases()
+        let leases = try agent.reader().leases()
         switch format.output {
         case .json, .yaml: try Output.encode(leases, as: format.output)
         case .name: for lease in leases { Output.line(lease.id) }
@@ -137,7 +137,7 @@ struct LeaseShow: AsyncParsableCommand {
     @Argument(help: "The lease, such as 7Q4M2K.") var lease: String
 
     func run() async throws {
-        let lease = try await agent.backend().lease(lease)
+        let lease = try agent.reader().lease(lease)
         if format.output == .json || format.output == .yaml { return try Output.encode(lease, as: format.output) }
         if format.output == .name { return Output.line(lease.id) }
         let rows = [
@@ -216,7 +216,7 @@ struct LeaseHistory: AsyncParsableCommand {
     @Argument(help: "A device (address, name, MAC, serial) or a lease; all when left out.") var device: String?
 
     func run() async throws {
-        let transitions = try await agent.backend().history(device)
+        let transitions = try agent.reader().history(device)
         switch format.output {
         case .json, .yaml: try Output.encode(transitions, as: format.output)
         case .name: for transition in transitions { Output.line("\(transition.number)") }

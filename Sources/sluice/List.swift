@@ -17,11 +17,12 @@ struct List: ParsableCommand {
 
     @OptionGroup var source: HostOptions
     @OptionGroup var format: OutputOptions
+    @OptionGroup var agent: AgentLocation
     @Flag(name: .long, help: "All PCI functions, also bridges and parts of the chip set.") var all = false
     @OptionGroup var declaration: PoolOptions
 
     func run() throws {
-        let (host, kernel) = try source.host()
+        let (host, kernel) = try source.host(agent)
         let functions = host.functions.filter { all || $0.isAssignable }
         let pools = try declaration.pools(of: host, kernel, isLive: source.isLive)
         switch format.output {
@@ -35,6 +36,7 @@ struct List: ParsableCommand {
             let names = PCINames.load(for: functions.map(\.pci.model), files: LiveFileTree())
             Output.line(wideTable(functions, names, pools).text)
         }
+        source.tellWhatIsHidden()
         if functions.isEmpty, format.output == .table {
             Output.error(
                 "No device of this host can have VFs or be passed through; sluice list --all shows all functions.")

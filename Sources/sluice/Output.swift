@@ -1,6 +1,8 @@
 internal import ArgumentParser
 internal import FoundationEssentials
 internal import Glibc
+internal import SRIOV
+internal import Synchronization
 internal import Yams
 
 /// How a command prints its result.
@@ -14,19 +16,48 @@ struct OutputOptions: ParsableArguments {
 }
 
 enum Output {
-    /// Prints text, and ends the program quietly when nobody reads it any more.
+    /// Why something could not be printed. What is under way goes on: a full disk behind standard output must not end an
+    /// apply in the middle.
+    private static let failure = Mutex<Int32?>(nil)
+
+    /// Prints text. Nobody who reads it any more is no failure.
     static func write(_ text: String, to descriptor: Int32 = 1) {
         var bytes = Array(text.utf8)[...]
         while !bytes.isEmpty {
             let written = bytes.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
             if written < 0, errno == EINTR { continue }
-            guard written > 0 else { return }
+            guard written > 0 else {
+                let code = errno
+                if code != EPIPE, descriptor != 2 { failure.withLock { $0 = $0 ?? code } }
+                return
+            }
             bytes = bytes.dropFirst(written)
         }
     }
 
-    static func line(_ text: String) { write(text + "\n") }
-    static func error(_ text: String) { write(text + "\n", to: 2) }
+    /// Whether something could not be printed.
+    static var hasFailed: Bool { failure.withLock { $0 != nil } }
+
+    /// Throws when something could not be printed.
+    static func finish() throws {
+        guard let code = failure.withLock({ $0 }) else { return }
+        throw SRIOVError(.state, "the output could not be written: \(String(cString: strerror(code)))")
+    }
+
+    static func line(_ text: String) { write(safe(text) + "\n") }
+    static func error(_ text: String) { write(safe(text) + "\n", to: 2) }
+
+    /// The text without what would command the terminal, but for colours: names come from devices, firmware, processes and
+    /// recordings.
+    private static func safe(_ text: String) -> String {
+        guard text.unicodeScalars.contains(where: { $0 == "\u{1b}" }) else { return text.withoutControls }
+        let parts = text.split(separator: "\u{1b}[", omittingEmptySubsequences: false)
+        return parts.dropFirst().reduce(String(parts[0]).withoutControls) { result, part in
+            let code = part.prefix { $0.isASCII && ($0.isNumber || $0 == ";") }
+            let isColour = part.dropFirst(code.count).first == "m"
+            return result + (isColour ? "\u{1b}[" : "") + String(part).withoutControls
+        }
+    }
 
     /// Prints a value for machines. The same members in both notations.
     static func encode(_ value: some Encodable, as format: OutputFormat) throws {
@@ -67,6 +98,11 @@ enum Output {
 }
 
 extension String {
+    /// The text without control characters, but with line breaks.
+    fileprivate var withoutControls: String {
+        split(separator: "\n", omittingEmptySubsequences: false).map { String($0).printable }.joined(separator: "\n")
+    }
+
     /// The text without control characters: names come from devices, firmware and recordings, and must not command the
     /// terminal.
     var printable: String {

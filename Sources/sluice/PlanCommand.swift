@@ -1,8 +1,7 @@
 internal import AgentAPI
 internal import ArgumentParser
 internal import HostFile
-internal import Netlink
-internal import PCI
+internal import Leasing
 internal import SRIOV
 
 /// What plan and apply have in common.
@@ -24,16 +23,13 @@ struct PlanOptions: ParsableArguments {
         completion: .custom { _, _, _ in Completion.holders() })
     var evict: [String] = []
 
-    @Option(
-        name: .long, help: ArgumentHelp("Where the program keeps its records.", valueName: "dir"),
-        completion: .directory)
-    var state = "/var/lib/sluice"
+    @OptionGroup var agent: AgentLocation
 
-    var stateDirectory: StateDirectory { StateDirectory(path: state) }
+    var stateDirectory: StateDirectory { agent.stateDirectory }
 
     /// The plan for a kernel's host, and the apply that was interrupted before it.
     func plan(
-        _ kernel: any HostKernel, _ declared: DeclaredHost, isLive: Bool, isApplying: Bool = false
+        _ kernel: any HostKernel, _ declared: DeclaredHost, leases: [Lease], isLive: Bool, isApplying: Bool = false
     ) throws -> (plan: Plan, interrupted: Journal.Interrupted?) {
         var options = Planner.Options()
         options.isRecorded = !isLive
@@ -46,40 +42,17 @@ struct PlanOptions: ParsableArguments {
             options.busy = try DeviceClaim.unreturned(in: stateDirectory, deadline: isApplying ? .seconds(30) : nil)
             options.knownSerials = try KnownSerials(state: stateDirectory, files: kernel.files).current()
         }
-        let host = try HostReader(kernel: kernel).read()
-        var modes: [PCIAddress: Devlink.EswitchMode] = [:]
-        if declared.physicalFunctions.contains(where: { $0.eswitchMode != nil }) {
-            for port in host.physicalFunctions where port.pci.driver != nil {
-                // A driver that cannot be asked has no mode to change to; the planner says so.
-                if let mode = (try? kernel.eswitchMode(of: port.pci.address)) ?? nil { modes[port.pci.address] = mode }
-            }
-        }
-        let plan = Planner(host: host, files: kernel.files, options: options).plan(to: declared, eswitchModes: modes)
-        try check(plan, declared, host)
+        var host = try HostReader(kernel: kernel).read(knownSerials: options.knownSerials)
+        host.add(leases)
+        let plan = try Planner.plan(to: declared, with: leases, on: host, kernel: kernel, options: options)
+        try options.check(plan, on: host)
         return (plan, interrupted)
     }
 
-    /// A name that means nothing is a mistake, not a wish that nothing happen.
-    private func check(_ plan: Plan, _ declared: DeclaredHost, _ host: Host) throws {
-        // Two entries for one device contradict each other: which of them is meant is not for us to guess.
-        let twice = plan.devices.flatMap(\.refusals).filter { $0.error.code == .deviceClaimedTwice }
-        if let first = twice.first { throw first.error }
-        for name in only where !plan.devices.contains(where: { $0.name == name || $0.address.map { "\($0)" } == name })
-        {
-            throw ValidationError("--only \(name): the host file declares no such device.")
-        }
-        let holders = host.functions.flatMap(\.holders)
-        for name in evict {
-            let named = holders.filter { $0.identifier == name }
-            if named.isEmpty {
-                let known = Set(holders.filter(\.isEvictable).map(\.identifier)).sorted().joined(separator: ", ")
-                throw ValidationError(
-                    "--evict \(name): there is no such holder (\(known.isEmpty ? "none at all" : known)).")
-            }
-            if let first = named.first, !first.isEvictable {
-                throw ValidationError("--evict \(name): \(first) is the host's own and is never given up.")
-            }
-        }
+    /// What is sent to the agent for a host file.
+    func body() throws -> PlanBody {
+        let (text, name) = try HostFileOptions.read(declaration.file)
+        return PlanBody(hostFile: text, name: name, only: only, evict: evict)
     }
 }
 
@@ -105,29 +78,47 @@ struct PlanCommand: ParsableCommand {
     }
 
     func run() throws {
+        // Mistakes in the file are told without anybody's help.
         let declared = try HostFileOptions.load(options.declaration.file)
-        let (plan, interrupted) = try options.plan(try source.kernel(), declared, isLive: source.isLive)
-        if output == .json || output == .yaml {
-            try Output.encode(PlanView(plan), as: output)
+        var summary: String?
+        let view: PlanView
+        if source.isLive, let client = options.agent.client {
+            view = try client.send("POST", "/v1/plans", options.body())
         } else {
-            if let interrupted { Output.line(interrupted.summary + "\n") }
-            Output.line(plan.text + (plan.isEmpty ? "" : " Nothing has been changed."))
+            let leases = source.isLive ? try options.agent.recordedLeases() : []
+            let (plan, interrupted) = try options.plan(
+                try source.kernel(), declared, leases: leases, isLive: source.isLive)
+            view = PlanView(plan)
+            summary = interrupted?.summary
         }
-        if plan.hasRefusals { throw Status.refused }
-        if !plan.isEmpty { throw Status.changes }
+        if output == .json || output == .yaml {
+            try Output.encode(view, as: output)
+        } else {
+            if let summary { Output.line(summary + "\n") }
+            // Without root the processes of others are not seen, and "free" would be a guess.
+            let isSure = !source.isLive || isRoot || options.agent.client != nil
+            Output.line(view.text(knowsHolders: isSure) + (view.isEmpty ? "" : " Nothing has been changed."))
+            if !isSure { Output.error("Not run as root: who has a function open could not be seen.") }
+        }
+        if view.hasRefusals { throw Status.refused }
+        if !view.isEmpty { throw Status.changes }
     }
 }
 
 // MARK: - For people
 
-extension Plan {
+extension PlanView {
+    var isEmpty: Bool { modules.isEmpty && devices.allSatisfy { $0.steps.isEmpty && $0.refusals.isEmpty } }
+    var hasRefusals: Bool { devices.contains { !$0.refusals.isEmpty } }
+    var stepCount: Int { devices.reduce(modules.count) { $0 + $1.steps.count } }
+
     /// The plan, a block a device, and a closing line.
-    var text: String {
-        var blocks = warnings.map { Output.colour("!", .yellow) + " " + $0.description }
+    func text(knowsHolders: Bool = true) -> String {
+        var blocks = warnings.map { Output.colour("!", .yellow) + " " + $0.text }
         if !modules.isEmpty {
             blocks.append("load the module\(modules.count == 1 ? "" : "s") \(modules.joined(separator: ", "))")
         }
-        blocks += devices.filter { !$0.steps.isEmpty || !$0.refusals.isEmpty }.map(\.text)
+        blocks += devices.filter { !$0.steps.isEmpty || !$0.refusals.isEmpty }.map { $0.text(knowsHolders) }
         return (blocks + [summary]).joined(separator: "\n")
     }
 
@@ -140,14 +131,31 @@ extension Plan {
         if refusals > 0 { text += "; \(refusals) refused" }
         return text + "."
     }
+
+    /// What is refused, without the steps.
+    var refusalText: String {
+        var plan = self
+        plan.modules = []
+        plan.warnings = []
+        plan.devices = devices.filter { !$0.refusals.isEmpty }.map { device in
+            var device = device
+            device.steps = []
+            return device
+        }
+        return plan.text()
+    }
 }
 
-extension DevicePlan {
-    fileprivate var text: String {
+extension PlanView.WarningView {
+    var text: String { "\(message)  [\(code)]" + (remedy.map { "\n  → \($0)" } ?? "") }
+}
+
+extension PlanView.DeviceView {
+    fileprivate func text(_ knowsHolders: Bool) -> String {
         let held = refusals.contains { !$0.holders.isEmpty }
+        let isFree = knowsHolders && !held && !steps.isEmpty && !isHeld
         var lines = [
-            Output.colour(name, .bold) + (address.map { " \($0)" } ?? "")
-                + (held || steps.isEmpty || isHeld ? "" : " (free of holders)")
+            Output.colour(name, .bold) + (address.map { " \($0)" } ?? "") + (isFree ? " (free of holders)" : "")
         ]
         let width = steps.map(\.title.count).max() ?? 0
         for (number, step) in steps.enumerated() {
@@ -159,19 +167,19 @@ extension DevicePlan {
     }
 }
 
-extension Refusal {
+extension PlanView.RefusalView {
     fileprivate var lines: [String] {
-        var lines = ["  \(Output.colour("✗", .red))  \(error.message)  [\(error.code.rawValue)]"]
+        var lines = ["  \(Output.colour("✗", .red))  \(message)  [\(code)]"]
         let names = holders.map(\.function.count).max() ?? 0
         let descriptions = holders.map(\.holder.description.count).max() ?? 0
         for held in holders {
             let name = held.function + String(repeating: " ", count: names - held.function.count)
             let holder = held.holder.description
             lines.append(
-                "       \(name)  \(holder)\(String(repeating: " ", count: descriptions - holder.count))  \(held.holder.remedy)"
+                "       \(name)  \(holder)\(String(repeating: " ", count: descriptions - holder.count))  \(held.remedy)"
             )
         }
-        if let remedy = error.remedy { lines.append("     → \(remedy)") }
+        if let remedy { lines.append("     → \(remedy)") }
         return lines
     }
 }
@@ -185,5 +193,3 @@ extension Journal.Interrupted {
             "An apply of \(file) was interrupted after \(done) of \(steps.count) steps; what it left is part of this plan."
     }
 }
-
-// MARK: - For machines

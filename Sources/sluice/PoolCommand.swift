@@ -15,7 +15,7 @@ struct PoolList: AsyncParsableCommand {
     @OptionGroup var format: OutputOptions
 
     func run() async throws {
-        let pools = try await agent.backend().pools()
+        let pools = try agent.reader().pools()
         switch format.output {
         case .json, .yaml: try Output.encode(pools, as: format.output)
         case .name: for pool in pools { Output.line(pool.name) }
@@ -41,7 +41,7 @@ struct PoolShow: AsyncParsableCommand {
     @Argument(help: "The pool.") var pool: String
 
     func run() async throws {
-        let pools = try await agent.backend().pools()
+        let pools = try agent.reader().pools()
         guard let pool = pools.first(where: { $0.name == pool }) else {
             throw LeasingError(
                 .noPool, "there is no pool \(pool)",

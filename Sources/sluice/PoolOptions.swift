@@ -3,6 +3,7 @@ internal import HostFile
 internal import Leasing
 internal import PCI
 internal import SRIOV
+internal import Synchronization
 
 /// The host file whose pools are shown beside the functions.
 struct PoolOptions: ParsableArguments {
@@ -51,15 +52,32 @@ struct HostFileOptions: ParsableArguments {
     var file = HostFileOptions.defaultPath
 
     static func load(_ path: String) throws -> DeclaredHost {
-        let source = path == "-" ? "/dev/stdin" : path
-        guard let bytes = try LiveFileTree().contents(source, limit: HostFile.maximumSize + 1) else {
+        let (text, name) = try read(path)
+        return try HostFile.parse(text, file: name)
+    }
+
+    /// A host file's text, and what it is called where a place in it is told. Standard input is read once and kept.
+    static func read(_ path: String) throws -> (text: String, name: String) {
+        guard path == "-" else { return (try contents(of: path, name: path), path) }
+        let text = try standardInput.withLock { kept in
+            let text = try kept ?? contents(of: "/dev/stdin", name: "standard input")
+            kept = text
+            return text
+        }
+        return (text, "standard input")
+    }
+
+    private static let standardInput = Mutex<String?>(nil)
+
+    private static func contents(of path: String, name: String) throws -> String {
+        guard let bytes = try LiveFileTree().contents(path, limit: HostFile.maximumSize + 1) else {
             throw SRIOVError(
-                .hostFileUnreadable, "there is no host file \(path)",
+                .hostFileUnreadable, "there is no host file \(name)",
                 remedy: "write one (Documentation/host-file.md has examples), or name it with -f FILE")
         }
         guard let text = String(validating: bytes, as: UTF8.self) else {
-            throw SRIOVError(.hostFileUnreadable, "\(path) is not text in UTF-8", remedy: "save it as UTF-8")
+            throw SRIOVError(.hostFileUnreadable, "\(name) is not text in UTF-8", remedy: "save it as UTF-8")
         }
-        return try HostFile.parse(text, file: path == "-" ? "standard input" : path)
+        return text
     }
 }

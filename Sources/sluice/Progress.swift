@@ -49,7 +49,7 @@ final class Progress: Sendable {
             let bar = String(repeating: "━", count: filled) + String(repeating: "╌", count: 20 - filled)
             let line =
                 "\(row.name)\(String(repeating: " ", count: width - row.name.count))  \(bar) \(row.done)/\(row.steps)  \(row.text)"
-            text += "\r\(line.prefix(Output.width - 1))\u{1b}[K\n"
+            text += "\r\(line.printable.prefix(Output.width - 1))\u{1b}[K\n"
         }
         Output.write(text)
     }

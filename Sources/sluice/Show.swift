@@ -22,10 +22,11 @@ struct Show: ParsableCommand {
 
     @OptionGroup var source: HostOptions
     @OptionGroup var format: OutputOptions
+    @OptionGroup var agent: AgentLocation
 
     func run() throws {
-        let (host, kernel) = try source.host()
-        switch try DeviceSelector(host: host).device(device) {
+        let (host, kernel) = try source.host(agent)
+        switch try DeviceSelector(host: host, files: kernel.files).device(device) {
         case .function(let function): try show(function, host, kernel)
         case .link(let link): try show(link)
         }

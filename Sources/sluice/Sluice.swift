@@ -11,6 +11,7 @@ struct Sluice: AsyncParsableCommand {
             Declare it:           /etc/sluice/host.yaml, see Documentation/host-file.md
             Bring it there:       sluice plan, sluice apply
             Give functions out:   sluice pool list, sluice lease acquire --pool tenant
+            See what happens:     sluice events --follow
 
             Exit status: 0 done, or nothing to do; 1 something failed; 2 (plan) there are changes; 3 something is
             refused because it is in use or cannot be; 64 the command line is wrong; 65 the host file has mistakes.
@@ -18,7 +19,7 @@ struct Sluice: AsyncParsableCommand {
         version: version,
         subcommands: [
             List.self, Show.self, Topology.self, PlanCommand.self, Apply.self, PoolCommand.self,
-            LeaseCommand.self, Snapshot.self, SchemaCommand.self,
+            LeaseCommand.self, Events.self, Snapshot.self, SchemaCommand.self,
         ])
 }
 
@@ -27,4 +28,14 @@ enum Status {
     static let changes = ExitCode(2)
     static let refused = ExitCode(3)
     static let badFile = ExitCode(65)
+
+    /// The status for a failure with a code, whether it is our own or the agent's.
+    static func of(_ code: String) -> ExitCode {
+        switch code {
+        case "hostfile.invalid", "hostfile.unreadable", "device.claimedTwice": badFile
+        case "request.invalid": .validationFailure
+        case "pool.exhausted", "pool.limit", "lease.stillHeld": refused
+        default: .failure
+        }
+    }
 }

@@ -37,6 +37,7 @@ struct Snapshot: ParsableCommand {
             throw SRIOVError(.state, "cannot write \(file): \(String(cString: strerror(errno)))")
         }
         Output.write(text, to: descriptor)
+        try Output.finish()
         guard fsync(descriptor) == 0 || errno == EINVAL, close(descriptor) == 0 else {
             throw SRIOVError(.state, "cannot write \(file): \(String(cString: strerror(errno)))")
         }

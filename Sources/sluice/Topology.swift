@@ -14,10 +14,11 @@ struct Topology: ParsableCommand {
 
     @OptionGroup var source: HostOptions
     @OptionGroup var format: OutputOptions
+    @OptionGroup var agent: AgentLocation
     @OptionGroup var declaration: PoolOptions
 
     func run() throws {
-        let (host, kernel) = try source.host()
+        let (host, kernel) = try source.host(agent)
         let functions = host.functions.filter(\.isAssignable)
         let names = PCINames.load(for: functions.map(\.pci.model), files: LiveFileTree())
         let pools = try declaration.pools(of: host, kernel, isLive: source.isLive)
@@ -27,6 +28,7 @@ struct Topology: ParsableCommand {
         case .table, .wide:
             var tree = Tree(host: host, names: names, pools: pools)
             Output.line(tree.text())
+            source.tellWhatIsHidden()
             if !host.hasIOMMU {
                 Output.line(
                     "The kernel uses no IOMMU: nothing can be passed through (boot with intel_iommu=on, or enable AMD-Vi)."

@@ -6,20 +6,26 @@ internal import SRIOV
 // The writer process is forked while there is one thread: before the argument parser, before anything.
 if ["apply", "lease"].contains(CommandLine.arguments.dropFirst().first) { WriterProcess.start() }
 
-do {
-    try await run(try Sluice.parseAsRoot())
-} catch let error as HostFileErrors {
-    Output.error("\(error)\nNothing has been changed.  [\(HostFileErrors.code)]")
-    Sluice.exit(withError: Status.badFile)
-} catch let error as SRIOVError {
-    Output.error("sluice: \(error)")
-    let isFile = [.hostFileUnreadable, .deviceClaimedTwice].contains(error.code)
-    Sluice.exit(withError: isFile ? Status.badFile : ExitCode.failure)
-} catch let error as LeasingError {
-    Output.error("sluice: \(error)")
-    Sluice.exit(withError: [.exhausted, .limit, .stillHeld].contains(error.code) ? Status.refused : ExitCode.failure)
-} catch {
-    Sluice.exit(withError: error)
+var outcome: (any Error)?
+do { try await run(try Sluice.parseAsRoot()) } catch { outcome = error }
+// What could not be printed is a failure, whatever else was done.
+do { try Output.finish() } catch { outcome = error }
+if let outcome { end(outcome) }
+
+/// Says what went wrong, and ends with the status for it.
+func end(_ error: any Error) -> Never {
+    switch error {
+    case let error as HostFileErrors:
+        Output.error("\(error)\nNothing has been changed.  [\(HostFileErrors.code)]")
+        Sluice.exit(withError: Status.badFile)
+    case let error as SRIOVError:
+        Output.error("sluice: \(error)")
+        Sluice.exit(withError: Status.of(error.code.rawValue))
+    case let error as LeasingError:
+        Output.error("sluice: \(error)")
+        Sluice.exit(withError: Status.of(error.code.rawValue))
+    default: Sluice.exit(withError: error)
+    }
 }
 
 /// Runs a command of either kind.

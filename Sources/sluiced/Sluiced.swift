@@ -73,8 +73,14 @@ struct Sluiced: AsyncParsableCommand {
         options.isObserveOnly = observeOnly
         options.tcp = try tcp()
         do {
-            let channel = try writer.map { WriterChannel(process: $0) } ?? WriterChannel()
-            try await Daemon(options: options, writer: channel, logger: logger).run()
+            // Without its writer nothing could be cleaned any more; systemd starts both anew.
+            let onEnd: @Sendable () -> Void = {
+                logger.critical("the writer process has ended")
+                _exit(1)
+            }
+            let channel = try writer.map { WriterChannel(process: $0, onEnd: onEnd) } ?? WriterChannel()
+            let kernel = LinuxKernel(writer: channel)
+            try await Daemon(options: options, kernel: kernel, logger: logger).run()
         } catch {
             logger.critical("\(error)")
             throw ExitCode.failure

@@ -63,9 +63,31 @@ import Testing
         }
         await #expect(throws: LeasingError.self) { try await manager.acquire(other, actor: "test") }
         let id = try #require(ids.first?.first)
-        _ = try await manager.release(id, actor: "test")
-        #expect(try await manager.acquire(repeated, actor: "test").leases.map(\.state) == [.free])
-        #expect(manager.leases.isEmpty)
+        // Also after a restart.
+        let next = try fixture.restarted(manager)
+        await next.reconcile(isStart: true)
+        #expect(try await next.acquire(repeated, actor: "test").leases.map(\.id) == [id])
+        _ = try await next.release(id, actor: "test")
+        // A lease that has ended is not handed out as if it were there.
+        do throws(LeasingError) {
+            _ = try await next.acquire(repeated, actor: "test")
+            Issue.record("an ended lease was handed out")
+        } catch {
+            #expect(error.code == .keyReused, "\(error)")
+        }
+        #expect(next.leases.isEmpty)
+    }
+
+    @Test("A request that failed keeps nothing under its key: repeated, it is tried anew")
+    func failedIdempotency() async throws {
+        let fixture = try LeaseFixture()
+        let manager = try fixture.manager()
+        let impossible = request {
+            ($0.idempotencyKey, $0.settings.linkState) = ("key-2", .disable)
+        }
+        await #expect(throws: LeasingError.self) { try await manager.acquire(impossible, actor: "test") }
+        let possible = request { $0.idempotencyKey = "key-2" }
+        #expect(try await manager.acquire(possible, actor: "test").leases.map(\.state) == [.active])
     }
 
     @Test("What a driver refuses undoes the whole request, and the error names the setting")
@@ -138,12 +160,9 @@ import Testing
     @Test("What a killed program left behind is finished at the next start: nothing is lost, nothing stays dirty")
     func restart() async throws {
         let fixture = try LeaseFixture()
-        var kept: Lease?
-        do {
-            let manager = try fixture.manager()
-            kept = try await manager.acquire(request { $0.settings.trust = true }, actor: "test").leases.first
-        }
-        let manager = try fixture.manager()
+        let first = try fixture.manager()
+        let kept = try await first.acquire(request { $0.settings.trust = true }, actor: "test").leases.first
+        let manager = try fixture.restarted(first)
         #expect(await manager.reconcile(isStart: true).isEmpty)
         #expect(manager.leases == [try #require(kept)])
         _ = try await manager.release(try #require(kept?.id), actor: "test")

@@ -88,6 +88,13 @@ final class LeaseFixture: Sendable {
             kernel: kernel, ledger: Ledger(in: state), host: host, pools: pools(host), clock: clock)
     }
 
+    /// A manager on the same ledger, as after a crash: what the former one has in memory is of no account.
+    func restarted(_ former: LeaseManager) throws -> LeaseManager {
+        let ledger = former.ledger
+        let host = try HostReader(kernel: kernel).read()
+        return try LeaseManager(kernel: kernel, ledger: ledger, host: host, pools: pools(host), clock: clock)
+    }
+
     /// Reads the host anew and reconciles.
     func refresh(_ manager: LeaseManager, isStart: Bool = false) async throws -> [LeasingError] {
         let host = try HostReader(kernel: kernel).read()

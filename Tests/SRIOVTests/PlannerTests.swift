@@ -329,7 +329,9 @@ final class Bench {
         var settings = VirtualFunctionSettings()
         settings.vlans = [VLAN(id: 77)]
         try kernel.set([VirtualFunctionChange(index: 1, settings: settings)], of: 2)
+        kernel.grant(atMost: 0, of: "ens12")
         #expect(try apply(Bench.port("ens12", 5)).first?.errors.map(\.code) == [.fewerVFs])
+        kernel.grant(atMost: 3, of: "ens12")
         #expect(
             try Journal.interrupted(in: state)?.owed[address]?.settings.contains { $0.settings.vlans == [VLAN(id: 77)] }
                 == true)
@@ -337,6 +339,64 @@ final class Bench {
         let vf = try HostReader(kernel: kernel).read().functions.first { $0.name == "ens12 vf 1" }
         #expect(vf?.settings?.vlans == [VLAN(id: 77)])
         #expect(try Journal.interrupted(in: state) == nil)
+    }
+
+    @Test("A driver that enables fewer VFs than asked: those that are there are set and bound, the rest is told")
+    func fewerVFs() throws {
+        let port = FakeKernel.Port(
+            address: try #require(PCIAddress("0000:81:00.0")), netdev: "ens12", mac: MACAddress(rawValue: 1),
+            grantsAtMost: 3)
+        let kernel = FakeKernel(ports: [port])
+        let text = Bench.port("ens12", 5, "    driver: vfio-pci\n    defaults: { vlan: { id: 42 } }\n")
+        let plan = Planner(host: try HostReader(kernel: kernel).read(), files: kernel)
+            .plan(to: try HostFile.parse(text, file: "f"))
+        let report = try Applier(kernel: kernel, state: bench.state)
+            .apply(plan, file: "f", time: 0, interrupted: nil) { _ in }.first
+        #expect(report?.errors.first?.code == .fewerVFs && report?.verified == 3)
+        let vfs = try HostReader(kernel: kernel).read().functions.filter { $0.pci.physicalFunction != nil }
+        #expect(vfs.count == 3)
+        #expect(vfs.allSatisfy { $0.settings?.vlans == [VLAN(id: 42)] && $0.pci.driver == "vfio-pci" })
+    }
+
+    @Test("A VF whose setting is refused is not handed to a driver, and the others are")
+    func refusedIsNotBound() throws {
+        let text = Bench.port(
+            "ens12", 2, "    driver: vfio-pci\n    ranges: [{ virtualFunctions: 1, linkState: disable }]\n")
+        let plan = try bench.plan(text)
+        let report = try Applier(kernel: bench.kernel, state: bench.state)
+            .apply(plan, file: "f", time: 0, interrupted: nil) { _ in }.first
+        #expect(report?.errors.contains { $0.code == .settingRefused } == true && report?.verified == 1)
+        #expect(try bench.function("ens12 vf 0").pci.driver == "vfio-pci")
+        #expect(try bench.function("ens12 vf 1").pci.driver == nil)
+    }
+
+    @Test("The MTU of a port with a VF in use is not changed: drivers reset the port for it")
+    func heldMTU() throws {
+        try bench.apply(Bench.port("ens12", 2, "    driver: vfio-pci\n"))
+        bench.kernel.hold(try bench.function("ens12 vf 1").pci.address, by: 4711)
+        let plan = try bench.plan(Bench.port("ens12", 2, "    driver: vfio-pci\n    mtu: 9000\n"))
+        #expect(plan.stepCount == 0 && plan.devices[0].refusals.map(\.error.code) == [.held])
+        #expect(plan.devices[0].refusals[0].error.message.hasPrefix("MTU 1500 → 9000 is refused"))
+    }
+
+    @Test("A card that took another's address is owed nothing of it")
+    func otherCard() throws {
+        let address = try bench.function("ens12").pci.address
+        var before = DevicePlan.Before()
+        before.permanentMAC = MACAddress("52:54:00:00:00:99")
+        var settings = VirtualFunctionSettings()
+        settings.trust = true
+        before.settings = [VirtualFunctionChange(index: 0, settings: settings)]
+        var options = Planner.Options()
+        options.interrupted = [address: before]
+        let declared = try HostFile.parse(Bench.port("ens12", 2), file: "f")
+        func settingsPlanned() throws -> [VirtualFunctionChange] {
+            Planner(host: try HostReader(kernel: bench.kernel).read(), files: bench.kernel, options: options)
+                .plan(to: declared).devices[0].settings
+        }
+        #expect(try settingsPlanned().isEmpty)
+        options.interrupted[address]?.permanentMAC = nil
+        #expect(try settingsPlanned().count == 1)
     }
 
     @Test("A holder that comes between plan and apply is respected")

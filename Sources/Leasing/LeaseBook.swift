@@ -1,0 +1,122 @@
+internal import Netlink
+public import PCI
+internal import SRIOV
+
+/// What the lease manager knows: the host, the leases, and who works on which. Values only; the manager guards it.
+struct LeaseBook: Sendable {
+    var host: Host
+    var pools: PoolSet
+    var leases: [String: Lease] = [:]
+    var open: [FunctionIdentity: String] = [:]
+    /// Leases that a task works on, and the tasks that wait for their turn.
+    var owned: Set<String> = []
+    var waiting: [String: [CheckedContinuation<Void, Never>]] = [:]
+    /// Idempotency keys of requests that are being answered, and the tasks that wait for the answer.
+    var answering: [String: [CheckedContinuation<Void, Never>]] = [:]
+    var byKey: [String: [String]] = [:]
+    /// Ports whose functions are being created or configured, with how often, and the requests that wait for the end.
+    var maintained: [PCIAddress: Int] = [:]
+    var waitingForPorts: [CheckedContinuation<Void, Never>] = []
+    /// Leases whose request failed and could not give them back: `reconcile` does.
+    var abandoned: Set<String> = []
+    /// Functions that somebody has used without a lease: they are reset before they are given to anybody.
+    var soiled: Set<FunctionIdentity> = []
+
+    init(host: Host, pools: PoolSet) {
+        self.host = host
+        self.pools = pools
+        _ = noteForeignUse()
+    }
+
+    /// Takes over a lease as the ledger has it.
+    mutating func store(_ lease: Lease) {
+        let key = leases[lease.id]?.idempotencyKey
+        if let key, lease.idempotencyKey == nil {
+            byKey[key]?.removeAll { $0 == lease.id }
+            if byKey[key]?.isEmpty ?? false { byKey[key] = nil }
+        }
+        if lease.state.isOpen {
+            leases[lease.id] = lease
+            open[lease.function] = lease.id
+        } else {
+            if open[lease.function] == lease.id { open[lease.function] = nil }
+            abandoned.remove(lease.id)
+            // Only repeated requests ask for leases that have ended.
+            leases[lease.id] = lease.idempotencyKey == nil ? nil : lease
+        }
+        guard let key = lease.idempotencyKey else { return }
+        if byKey[key]?.contains(lease.id) != true { byKey[key, default: []].append(lease.id) }
+        forgetOldKeys()
+    }
+
+    /// Keeps the memory of repeated requests bounded, as the ledger does.
+    private mutating func forgetOldKeys() {
+        guard byKey.count > 2 * LedgerSchema.keptLeases else { return }
+        let ended = leases.values.filter { !$0.state.isOpen }.sorted { $0.changed < $1.changed }
+        for lease in ended.dropLast(LedgerSchema.keptLeases) {
+            guard let key = lease.idempotencyKey, let ids = byKey[key],
+                ids.allSatisfy({ leases[$0]?.state.isOpen != true })
+            else { continue }
+            for id in ids { leases[id] = nil }
+            byKey[key] = nil
+        }
+    }
+
+    mutating func forget(_ lease: Lease) {
+        leases[lease.id] = nil
+        if open[lease.function] == lease.id { open[lease.function] = nil }
+    }
+
+    /// Why functions that can be leased are not free.
+    func occupied() -> [FunctionIdentity: Placement.Occupation] {
+        pools.occupied(
+            by: open.values.compactMap { leases[$0] }, maintained: Set(maintained.keys))
+    }
+
+    func member(of lease: Lease) -> Pool.Member? {
+        if let member = pools.member(lease.function) { return member }
+        // It may not be declared any more, or its port's netdev may be out of sight.
+        guard
+            let function = host.functions.first(where: { FunctionIdentity($0, in: host) == lease.function })
+                ?? host[lease.address].flatMap({ FunctionIdentity($0, in: host).isPlace ? $0 : nil })
+        else { return nil }
+        return Pool.Member(
+            function: function, identity: lease.function, port: function.pci.physicalFunction.flatMap { host[$0] },
+            policy: .init(), driver: nil)
+    }
+
+    /// Remembers which functions are used without a lease, and returns who uses them.
+    mutating func noteForeignUse() -> [Holder] {
+        var holders: [Holder] = []
+        for member in pools.allMembers where !member.function.holders.isEmpty && open[member.identity] == nil {
+            soiled.insert(member.identity)
+            holders += member.function.holders
+        }
+        return holders
+    }
+}
+
+extension PoolSet {
+    /// Why functions that can be leased are not free.
+    public func occupied(
+        by leases: [Lease], maintained: Set<PCIAddress> = []
+    ) -> [FunctionIdentity: Placement.Occupation] {
+        let byIdentity = Dictionary(leases.map { ($0.function, $0) }, uniquingKeysWith: { first, _ in first })
+        // A port whose netdev is out of sight does not say who it is; what was leased there is still leased.
+        let known = Set(allMembers.map(\.identity))
+        let byAddress = Dictionary(
+            leases.filter { !known.contains($0.function) }.map { ($0.address, $0) },
+            uniquingKeysWith: { first, _ in first })
+        var result: [FunctionIdentity: Placement.Occupation] = [:]
+        for member in allMembers {
+            if let lease = byIdentity[member.identity] ?? byAddress[member.function.pci.address] {
+                result[member.identity] = .lease(lease)
+            } else if maintained.contains(member.portAddress) {
+                result[member.identity] = .maintained
+            } else if !member.function.holders.isEmpty {
+                result[member.identity] = .foreign(member.function.holders)
+            }
+        }
+        return result
+    }
+}

@@ -1,0 +1,115 @@
+internal import CLinux
+internal import Glibc
+internal import Synchronization
+internal import SystemPackage
+
+/// Tells when the nodes of some folders are opened and closed by others (inotify).
+public enum NodeMonitor {
+    /// Calls a closure whenever a node of one of the folders was opened, closed, made or removed; on the calling thread,
+    /// which does not return. A folder that is not there yet is waited for in the one above it.
+    ///
+    /// Nodes that another mount namespace has made for itself are other files: what is done to those is not told.
+    /// Throws `PCIError` when the kernel gives no watch.
+    public static func run(_ folders: [String], _ each: @escaping @Sendable () -> Void) throws(PCIError) {
+        let descriptor = inotify_init1(Int32(IN_CLOEXEC))
+        guard descriptor >= 0 else { throw failure("watch device nodes") }
+        defer { close(descriptor) }
+        state.withLock { $0 = State(each: each) }
+        defer { state.withLock { $0 = State() } }
+        let interest = UInt32(IN_OPEN | IN_CLOSE_WRITE | IN_CLOSE_NOWRITE | IN_CREATE | IN_DELETE)
+        var watched: [Int32: String] = [:]
+        func watch() {
+            for folder in folders {
+                let number = inotify_add_watch(descriptor, folder, interest)
+                if number >= 0 { watched[number] = folder }
+            }
+        }
+        // A folder's parent tells when the folder is made.
+        let parents = Set(folders.map { "/" + $0.split(separator: "/").dropLast().joined(separator: "/") })
+        for parent in parents.subtracting(folders) { _ = inotify_add_watch(descriptor, parent, UInt32(IN_CREATE)) }
+        watch()
+        var buffer = [UInt8](repeating: 0, count: 64 << 10)
+        while true {
+            let count = read(descriptor, &buffer, buffer.count)
+            if count < 0, errno == EINTR { continue }
+            guard count > 0 else { throw failure("read what happens to device nodes") }
+            let events = Event.all(in: buffer[..<count])
+            // Folders may have been made; a watch that is there already stays as it is.
+            if events.contains(where: { $0.mask & UInt32(IN_CREATE) != 0 }) { watch() }
+            let isOthers = state.withLock { state in
+                // All are looked at, so that each of ours is taken off.
+                events.filter { event in
+                    let isOpening = event.mask & UInt32(IN_OPEN | IN_CLOSE_WRITE | IN_CLOSE_NOWRITE) != 0
+                    guard isOpening, let folder = watched[event.watch] else { return true }
+                    return !state.takeOwn("\(folder)/\(event.name)")
+                }.isEmpty == false
+            }
+            if isOthers { each() }
+        }
+    }
+
+    /// Opens a node and closes it again, without telling that as another's use. Returns the errno, 0 for success.
+    ///
+    /// One that only one process may have open at a time makes exactly two events: one for each.
+    package static func probe(_ path: String, _ flags: Int32) -> Int32 {
+        state.withLock { if $0.each != nil { $0.own[path, default: 0] += 2 } }
+        let descriptor = open(path, flags)
+        guard descriptor < 0 else {
+            close(descriptor)
+            return 0
+        }
+        let failure = errno
+        // While it was expected, an event of somebody else may have been taken for ours.
+        let missed = state.withLock { state -> (@Sendable () -> Void)? in
+            guard state.each != nil else { return nil }
+            let rest = state.own.removeValue(forKey: path) ?? 0
+            return rest < 2 ? state.each : nil
+        }
+        missed?()
+        return failure
+    }
+
+    private struct State {
+        var each: (@Sendable () -> Void)?
+        /// How many events of a node are our own.
+        var own: [String: Int] = [:]
+
+        mutating func takeOwn(_ path: String) -> Bool {
+            guard let count = own[path], count > 0 else { return false }
+            own[path] = count > 1 ? count - 1 : nil
+            return true
+        }
+    }
+
+    private static let state = Mutex(State())
+
+    /// struct inotify_event.
+    private struct Event {
+        var watch: Int32
+        var mask: UInt32
+        var name: String
+
+        static func all(in bytes: ArraySlice<UInt8>) -> [Event] {
+            var events: [Event] = []
+            var rest = bytes
+            while rest.count >= 16 {
+                let head = Array(rest.prefix(16))
+                func word(_ offset: Int) -> UInt32 {
+                    head[offset..<offset + 4].reversed().reduce(0) { $0 << 8 | UInt32($1) }
+                }
+                let length = Int(word(12))
+                guard rest.count >= 16 + length else { break }
+                let name = rest.dropFirst(16).prefix(length).prefix { $0 != 0 }
+                events.append(
+                    Event(
+                        watch: Int32(bitPattern: word(0)), mask: word(4), name: String(decoding: name, as: UTF8.self)))
+                rest = rest.dropFirst(16 + length)
+            }
+            return events
+        }
+    }
+
+    private static func failure(_ operation: String) -> PCIError {
+        PCIError(.read, operation, path: "/dev/vfio", errno: Errno(rawValue: errno))
+    }
+}
