@@ -14,14 +14,16 @@ help: ## list the targets
 setup: ## install what the other targets need, and say it before
 	@scripts/setup
 
-build: ## build sluice for debugging
+build: setup ## build sluice and sluiced for debugging
 	@$(SWIFT_BUILD) --product sluice
+	@$(SWIFT_BUILD) --product sluiced
 
 build-tests:
 	@$(SWIFT_BUILD) --build-tests
 
-release: ## build the stripped program that install installs
+release: setup ## build the stripped programs that install installs
 	@$(SWIFT_BUILD) $(RELEASE) --product sluice -Xlinker -s
+	@$(SWIFT_BUILD) $(RELEASE) --product sluiced -Xlinker -s
 
 run: setup ## apply an example in the lab, or list and plan on this machine's own SR-IOV ports
 	@scripts/run
@@ -29,10 +31,11 @@ run: setup ## apply an example in the lab, or list and plan on this machine's ow
 test: setup build-tests ## run all tests: here, and in the lab on a real kernel
 	@scripts/test
 
-lab-shell: setup build ## a shell on the lab's kernel, with sluice on PATH
+lab-shell: build ## a shell on the lab's kernel, with sluice on PATH
 	@lab/lab shell
 
-bench: setup release ## measure against shell scripts and iproute2, and write Benchmarks/RESULTS.md
+bench: release ## measure against shell scripts and iproute2, and write Benchmarks/RESULTS.md
+	@$(SWIFT_BUILD) $(RELEASE) --product lease-bench -Xlinker -s
 	@$(SWIFT_BUILD) $(RELEASE) --product link-bench -Xlinker -s -Xswiftc -static-executable
 	@Benchmarks/run
 
@@ -45,11 +48,11 @@ format: ## format the sources
 check: ## check format, generated files and what the pure targets link
 	@scripts/check
 
-docs: build ## write the generated files: JSON Schema, completions, manual
+docs: build ## write the generated files: JSON Schema, completions, manuals
 	@scripts/generate
 
-install: release ## install sluice, completions and the manual below PREFIX (/usr/local)
-	@scripts/install "$(DESTDIR)$(PREFIX)"
+install: release ## install the programs, completions, manuals and units below PREFIX (/usr/local)
+	@scripts/install "$(PREFIX)" "$(DESTDIR)"
 
 clean: ## remove what was built; lab/lab clean removes the lab's root tree
 	@rm -rf .build lab/results Fuzz/build Fuzz/artifacts

@@ -71,6 +71,13 @@ let package = Package(
         .executableTarget(
             name: "link-bench", dependencies: ["Netlink", "PCI", "SRIOV"], path: "Benchmarks/LinkBench",
             swiftSettings: settings),
+        .executableTarget(
+            name: "lease-bench",
+            dependencies: [
+                "Agent", "AgentAPI", "SluiceTesting", .product(name: "GRDB", package: "GRDB.swift"),
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            path: "Benchmarks/LeaseBench", swiftSettings: settings),
         .testTarget(name: "NetlinkTests", dependencies: ["Netlink"], swiftSettings: settings),
         .testTarget(name: "PCITests", dependencies: ["PCI"], swiftSettings: settings),
         .testTarget(
@@ -78,6 +85,8 @@ let package = Package(
         .testTarget(name: "HostFileTests", dependencies: ["HostFile"], swiftSettings: settings),
         .testTarget(
             name: "LeasingTests", dependencies: ["HostFile", "Leasing", "SluiceTesting"], swiftSettings: settings),
+        .testTarget(
+            name: "AgentUnitTests", dependencies: ["Agent", "AgentAPI", "Leasing", "SRIOV"], swiftSettings: settings),
         // Needs the lab's kernel: lab/lab run, or make test.
         .testTarget(
             name: "LabTests", dependencies: ["AgentAPI", "SRIOV", "HostFile", "Leasing", "SluiceTesting"],

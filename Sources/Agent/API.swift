@@ -131,6 +131,11 @@ struct API: Sendable {
             return try Self.response(LeaseView(await manager.repair(id, actor: peer?.name ?? "unknown")))
         case .history:
             let device = parameter("device", of: request)
+            guard device.map({ (1...256).contains($0.utf8.count) }) ?? true else {
+                throw LeasingError(
+                    .badRequest, "device has 1 to 256 bytes",
+                    remedy: "give an address, a name, a MAC or a serial number")
+            }
             return try Self.response(
                 try await keeper.reading { try manager.history(of: device) }.map(TransitionView.init))
         case .events: return try events(request)
@@ -162,7 +167,8 @@ struct API: Sendable {
             let grant = try await keeper.manager.acquire(
                 body.request(person: peer?.person ?? "unknown", idempotencyKey: key), actor: peer?.name ?? "unknown")
             keeper.metrics.acquired(in: clock.now - start, succeeded: true)
-            return try Self.response(GrantView(grant), status: grant.decision == nil ? .ok : .created)
+            return try Self.response(
+                GrantView(grant, explains: body.explain ?? false), status: grant.decision == nil ? .ok : .created)
         } catch {
             keeper.metrics.acquired(in: clock.now - start, succeeded: false)
             throw error
@@ -195,7 +201,12 @@ struct API: Sendable {
         }
         let data = Data(buffer.readableBytesView)
         do {
-            let unknown = try JSONDecoder().decode(MemberPaths.self, from: data).paths.subtracting(keys)
+            let members = try JSONDecoder().decode(MemberPaths.self, from: data)
+            if let null = members.nulls.min() {
+                throw LeasingError(
+                    .badRequest, "\(null.prefix(100)) is null", remedy: "leave out what is not to be given")
+            }
+            let unknown = members.paths.subtracting(keys)
             if let first = unknown.min() {
                 throw LeasingError(
                     .badRequest, "unknown member \"\(first.prefix(100))\"",
@@ -242,6 +253,8 @@ struct API: Sendable {
 /// The paths of an object's members and theirs: `settings.vlan.id`.
 private struct MemberPaths: Decodable {
     var paths: Set<String> = []
+    /// Those that are null.
+    var nulls: Set<String> = []
 
     private struct Key: CodingKey {
         var stringValue: String
@@ -254,9 +267,11 @@ private struct MemberPaths: Decodable {
         let container = try decoder.container(keyedBy: Key.self)
         for key in container.allKeys {
             paths.insert(key.stringValue)
+            if try container.decodeNil(forKey: key) { nulls.insert(key.stringValue) }
             // What is not an object has no members.
             guard let members = try? container.decode(MemberPaths.self, forKey: key) else { continue }
             paths.formUnion(members.paths.map { "\(key.stringValue).\($0)" })
+            nulls.formUnion(members.nulls.map { "\(key.stringValue).\($0)" })
         }
     }
 }

@@ -81,7 +81,7 @@ public struct Daemon: Sendable {
                         if (try? await keeper.reading { try keeper.checkHealth() }) != nil {
                             Systemd.notify("WATCHDOG=1")
                         }
-                        try await Task.sleep(for: interval, clock: .continuous)
+                        try await Task.sleep(for: interval, clock: .suspending)
                     }
                     return .broken("the watchdog is not fed any more")
                 }

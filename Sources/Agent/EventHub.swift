@@ -48,16 +48,20 @@ final class EventHub: Sendable {
 
     /// Publishes what a commit has written, in the order of the ledger.
     func publish(_ transitions: [Transition], _ notes: [Note]) {
-        state.withLock { state in
+        let overflowing = state.withLock { state in
+            var overflowing: [AsyncStream<AgentEvent>.Continuation] = []
             for transition in transitions {
                 state.position.transition = transition.number
-                state.yield(AgentEvent(RecordedEvent(position: state.position, content: .transition(transition))))
+                overflowing += state.yield(RecordedEvent(position: state.position, content: .transition(transition)))
             }
             for note in notes {
                 state.position.note = note.number
-                state.yield(AgentEvent(RecordedEvent(position: state.position, content: .note(note))))
+                overflowing += state.yield(RecordedEvent(position: state.position, content: .note(note)))
             }
+            return overflowing
         }
+        // Outside of the lock, which what follows their end takes.
+        for listener in overflowing { listener.finish() }
     }
 
     /// A stream of what happens from now on, and what ends it. It ends by itself when the listener falls far behind: who
@@ -84,12 +88,16 @@ final class EventHub: Sendable {
 }
 
 extension EventHub.State {
-    fileprivate mutating func yield(_ event: AgentEvent) {
-        var overflowing: [Int] = []
+    /// Hands an event to all, and returns the listeners that have no room for it: they get no more.
+    fileprivate mutating func yield(_ event: RecordedEvent) -> [AsyncStream<AgentEvent>.Continuation] {
+        guard !listeners.isEmpty else { return [] }
+        let event = AgentEvent(event)
+        var overflowing: [AsyncStream<AgentEvent>.Continuation] = []
         for (number, listener) in listeners {
-            if case .dropped = listener.yield(event) { overflowing.append(number) }
+            guard case .dropped = listener.yield(event) else { continue }
+            overflowing.append(listener)
+            listeners[number] = nil
         }
-        // Their termination handler takes the lock, so they are ended by losing their last reference.
-        for number in overflowing { listeners[number] = nil }
+        return overflowing
     }
 }

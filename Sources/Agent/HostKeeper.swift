@@ -55,6 +55,9 @@ final class HostKeeper: Sendable {
 
     // MARK: The loops
 
+    // Timers are on the suspending clock: those of the continuous one follow the wall clock on Linux, and would be late by
+    // as much as it was set back.
+
     /// Looks at the host whenever there is a reason to, until the triggers end or the task is cancelled. The first look
     /// is taken, and what follows from it done, before it says that it is ready.
     func run(_ triggers: Triggers, onReady: @Sendable () async -> Void) async {
@@ -66,7 +69,7 @@ final class HostKeeper: Sendable {
             // The only timer: for a plan that is tried again.
             let timer = state.withLock { $0.attempts.next }.map { instant in
                 Task {
-                    if (try? await Task.sleep(until: instant, clock: .continuous)) != nil {
+                    if (try? await Task.sleep(until: instant, clock: .suspending)) != nil {
                         triggers.add { $0.host = true }
                     }
                 }
@@ -85,7 +88,7 @@ final class HostKeeper: Sendable {
         var iterator = work.signals.makeAsyncIterator()
         while !Task.isCancelled {
             let timer = nextDeadline(failures).map { delay in
-                Task { if (try? await Task.sleep(for: delay, clock: .continuous)) != nil { work.add() } }
+                Task { if (try? await Task.sleep(for: delay, clock: .suspending)) != nil { work.add() } }
             }
             let isSignalled: Void? = await iterator.next()
             timer?.cancel()
@@ -249,12 +252,12 @@ final class StopFlag: Sendable {
 /// How often plans were tried of late. The same one is tried again after a second, then ever later: it fails, or somebody
 /// else undoes it each time.
 struct Attempts {
-    private var tried: [String: (count: Int, last: ContinuousClock.Instant)] = [:]
+    private var tried: [String: (count: Int, last: SuspendingClock.Instant)] = [:]
     /// When a plan that was put off is due.
-    private(set) var next: ContinuousClock.Instant?
+    private(set) var next: SuspendingClock.Instant?
 
     /// Whether a plan is tried now.
-    mutating func isDue(_ plan: String, at now: ContinuousClock.Instant = .now) -> Bool {
+    mutating func isDue(_ plan: String, at now: SuspendingClock.Instant = .now) -> Bool {
         next = nil
         guard let (count, last) = tried[plan] else { return true }
         let due = last + min(.seconds(1 << min(count - 1, 9)), .seconds(300))
@@ -264,12 +267,12 @@ struct Attempts {
     }
 
     /// Remembers that a plan was tried.
-    mutating func add(_ plan: String, at now: ContinuousClock.Instant = .now) {
+    mutating func add(_ plan: String, at now: SuspendingClock.Instant = .now) {
         tried[plan] = ((tried[plan]?.count ?? 0) + 1, now)
     }
 
     /// Nothing differs: what has stayed quiet for ten minutes is forgotten.
-    mutating func settle(at now: ContinuousClock.Instant = .now) {
+    mutating func settle(at now: SuspendingClock.Instant = .now) {
         next = nil
         tried = tried.filter { now - $0.value.last < .seconds(600) }
     }

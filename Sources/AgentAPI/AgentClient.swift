@@ -91,10 +91,12 @@ package struct AgentClient: Sendable {
     }
 
     /// Asks for a stream of server-sent events and calls the closure with each line, until it returns false, or the
-    /// agent ends.
-    package func lines(_ target: String, lastEventID: String?, _ each: (String) -> Bool) throws(LeasingError) {
+    /// agent ends, or nothing has come for some seconds; 0 waits for ever.
+    package func lines(
+        _ target: String, lastEventID: String?, quietSeconds: Int = 0, _ each: (String) -> Bool
+    ) throws(LeasingError) {
         let headers = lastEventID.map { ["Last-Event-ID: \($0)"] } ?? []
-        try stream("GET", target, body: nil, headers: headers, each)
+        try stream("GET", target, body: nil, headers: headers, quietSeconds: quietSeconds, each)
     }
 
     /// Applies through the agent, and tells each step as it begins and ends.
@@ -114,9 +116,10 @@ package struct AgentClient: Sendable {
     }
 
     private func stream(
-        _ method: String, _ target: String, body: [UInt8]?, headers: [String], _ each: (String) -> Bool
+        _ method: String, _ target: String, body: [UInt8]?, headers: [String], quietSeconds: Int = 0,
+        _ each: (String) -> Bool
     ) throws(LeasingError) {
-        guard let descriptor = Self.connect(path, 0) else { throw unreachable("does not answer") }
+        guard let descriptor = Self.connect(path, quietSeconds) else { throw unreachable("does not answer") }
         defer { close(descriptor) }
         let headers = ["Accept: text/event-stream"] + headers
         try send(descriptor, request(method, target, body: body, headers: headers))

@@ -18,6 +18,8 @@ package struct LeaseBody: Codable, Sendable, Hashable {
     package var driver: String?
     package var settings: SettingsView?
     package var ttlSeconds: Int64?
+    /// Whether the answer says why these functions, and why not the others.
+    package var explain: Bool?
 
     /// An empty request.
     package init() {}
@@ -28,6 +30,7 @@ package struct LeaseBody: Codable, Sendable, Hashable {
         "settings", "settings.mac", "settings.vlan", "settings.vlan.id", "settings.vlan.qos", "settings.vlan.protocol",
         "settings.minTxRateMbps", "settings.maxTxRateMbps", "settings.spoofCheck", "settings.trust",
         "settings.linkState", "settings.rssQuery", "settings.nodeGUID", "settings.portGUID", "ttlSeconds",
+        "explain",
     ]
 
     /// The request that is meant.

@@ -53,12 +53,16 @@ package struct ChoiceView: Codable, Sendable, Hashable {
 /// What a request for leases was answered with.
 package struct GrantView: Codable, Sendable, Hashable {
     package var leases: [LeaseView]
-    /// Why these, and why not the others; nil for a repeated request.
+    /// Whether an earlier request had the same key; nil is no.
+    package var isRepeated: Bool?
+    /// Why these, and why not the others; only when that was asked for.
     package var chosen: [ChoiceView]?
     package var passed: [ChoiceView]?
 
-    package init(_ grant: LeaseManager.Grant) {
+    package init(_ grant: LeaseManager.Grant, explains: Bool) {
         leases = grant.leases.map(LeaseView.init)
+        isRepeated = grant.decision == nil ? true : nil
+        guard explains else { return }
         chosen = grant.decision?.chosen.map(ChoiceView.init)
         passed = grant.decision?.passed.map(ChoiceView.init)
     }

@@ -107,4 +107,23 @@ public struct Transition: Sendable, Hashable {
     public var before: VirtualFunctionSettings?
     /// The function's settings after.
     public var after: VirtualFunctionSettings?
+
+    /// Makes a transition of its parts.
+    package init(
+        number: Int64, time: Int64, lease: String, function: FunctionIdentity, address: PCIAddress, from: LeaseState?,
+        to: LeaseState, cause: Cause, consumer: Consumer, before: VirtualFunctionSettings?,
+        after: VirtualFunctionSettings?
+    ) {
+        self.number = number
+        self.time = time
+        self.lease = lease
+        self.function = function
+        self.address = address
+        self.from = from
+        self.to = to
+        self.cause = cause
+        self.consumer = consumer
+        self.before = before
+        self.after = after
+    }
 }

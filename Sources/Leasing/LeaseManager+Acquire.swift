@@ -160,9 +160,11 @@ extension LeaseManager {
         return observations
     }
 
+    /// Until the host is read again the function is nobody's to have; nil is one that has vanished.
     private func markForeign(_ member: Pool.Member, _ holders: [Holder]?) {
+        let unknown = [Holder(.process(pid: 0, command: "nobody: it is not there any more"), through: "")]
         state.withLock { book in
-            book.pools.mark(member.identity, holders: holders)
+            book.pools.mark(member.identity, holders: holders ?? unknown)
             _ = book.noteForeignUse()
         }
         for holder in holders ?? [] { watch(holder) }
@@ -296,20 +298,5 @@ extension DeclaredPool {
         guard ["libvirt", "openstack"].contains(purpose) else { return nil }
         if case .vfio? = member.driver { return member.driver }
         return .vfio("vfio-pci")
-    }
-}
-
-extension PoolSet {
-    /// Notes who was seen to use a function, until the host is read again; nil is a function that has vanished.
-    fileprivate mutating func mark(_ identity: FunctionIdentity, holders: [Holder]?) {
-        let unknown = [Holder(.process(pid: 0, command: "nobody: it is not there any more"), through: "")]
-        for pool in pools.indices {
-            for member in pools[pool].members.indices where pools[pool].members[member].identity == identity {
-                pools[pool].members[member].function.holders = holders ?? unknown
-            }
-        }
-        for member in others.indices where others[member].identity == identity {
-            others[member].function.holders = holders ?? unknown
-        }
     }
 }

@@ -31,8 +31,35 @@ public struct Placement {
     public struct Choice: Sendable {
         /// The function.
         public var member: Pool.Member
+        /// Why.
+        public var cause: Cause
         /// The reason, in a few words.
-        public var reason: String
+        public var reason: String {
+            switch cause {
+            case .best(let text): text
+            case .occupied(let occupation): occupation.description
+            case .elsewhere: member.place
+            case .samePort(let other): "same physical function as \(other)"
+            case .sameCard(let other): "same card as \(other)"
+            case .later: "free; \(member.place), comes later"
+            }
+        }
+    }
+
+    /// Why a function was chosen or not. Put into words only when somebody asks: a pool may have hundreds.
+    public enum Cause: Sendable {
+        /// It is the best.
+        case best(String)
+        /// It is not free.
+        case occupied(Occupation)
+        /// It is on another NUMA node than is required.
+        case elsewhere
+        /// A chosen function is of the same PF.
+        case samePort(String)
+        /// A chosen function is of the same card.
+        case sameCard(String)
+        /// Others come first.
+        case later
     }
 
     /// Prepares a choice on a host where some functions are occupied.
@@ -53,8 +80,8 @@ public struct Placement {
         var passed: [Choice] = []
         var candidates: [Pool.Member] = []
         for member in members {
-            if let reason = exclusion(member, numa) {
-                passed.append(Choice(member: member, reason: reason))
+            if let cause = exclusion(member, numa) {
+                passed.append(Choice(member: member, cause: cause))
             } else {
                 candidates.append(member)
             }
@@ -63,39 +90,39 @@ public struct Placement {
         while chosen.count < request.count {
             let ranked = candidates.map { ($0, rank($0, numa, spread, usage)) }
             guard let best = ranked.min(by: { $0.1 < $1.1 })?.0 else { break }
-            chosen.append(Choice(member: best, reason: reason(best, numa, spread, usage)))
+            chosen.append(Choice(member: best, cause: .best(reason(best, numa, spread, usage))))
             usage.take(best)
             candidates.removeAll { other in
                 guard other.identity != best.identity else { return true }
                 guard let shared = shares(other, best) else { return false }
-                passed.append(Choice(member: other, reason: shared))
+                passed.append(Choice(member: other, cause: shared))
                 return true
             }
         }
         guard chosen.count == request.count else {
             throw exhausted(members, free: chosen.map(\.member) + candidates, passed: passed, name)
         }
-        passed += candidates.map { Choice(member: $0, reason: "free; \(place($0)), comes later") }
+        passed += candidates.map { Choice(member: $0, cause: .later) }
         return Decision(chosen: chosen, passed: passed)
     }
 
     // MARK: What is out of the question
 
-    private func exclusion(_ member: Pool.Member, _ numa: DeclaredPool.NUMAPolicy) -> String? {
-        if let occupation = occupied[member.identity] { return occupation.description }
+    private func exclusion(_ member: Pool.Member, _ numa: DeclaredPool.NUMAPolicy) -> Cause? {
+        if let occupation = occupied[member.identity] { return .occupied(occupation) }
         if numa == .require, let nodes = wantedNodes(), !nodes.contains(member.function.pci.numaNode ?? -1) {
-            return place(member)
+            return .elsewhere
         }
         return nil
     }
 
-    private func shares(_ member: Pool.Member, _ chosen: Pool.Member) -> String? {
+    private func shares(_ member: Pool.Member, _ chosen: Pool.Member) -> Cause? {
         switch request.antiAffinity {
         case .none: return nil
         case .physicalFunction:
-            return member.portAddress == chosen.portAddress ? "same physical function as \(chosen.function.name)" : nil
+            return member.portAddress == chosen.portAddress ? .samePort(chosen.function.name) : nil
         case .card:
-            return member.portAddress.card == chosen.portAddress.card ? "same card as \(chosen.function.name)" : nil
+            return member.portAddress.card == chosen.portAddress.card ? .sameCard(chosen.function.name) : nil
         }
     }
 
@@ -174,15 +201,11 @@ public struct Placement {
 
     // MARK: Words
 
-    private func place(_ member: Pool.Member) -> String {
-        member.function.pci.numaNode.map { "node \($0)" } ?? "no NUMA node"
-    }
-
     private func reason(
         _ member: Pool.Member, _ numa: DeclaredPool.NUMAPolicy, _ spread: DeclaredPool.Spread, _ usage: Usage
     ) -> String {
         var parts: [String] = []
-        if request.near != nil, numa != .ignore { parts.append(place(member)) }
+        if request.near != nil, numa != .ignore { parts.append(member.place) }
         if let port = member.port {
             let word = spread == .physicalFunction ? "spread" : "pack"
             parts.append("\(port.name) has \(usage.free(member)) (\(word))")
@@ -207,7 +230,7 @@ public struct Placement {
             case .lease, nil: break
             }
         }
-        let isOccupied = { (choice: Choice) in occupied[choice.member.identity] != nil }
+        let isOccupied = { (choice: Choice) in if case .occupied = choice.cause { true } else { false } }
         details += passed.filter { !isOccupied($0) }.map { "\($0.member.function.name)  free, but \($0.reason)" }
         details += free.map { "\($0.function.name)  free" }
         let wanted = request.count == 1 ? "one was asked for" : "\(request.count) were asked for"
@@ -234,6 +257,11 @@ extension Placement.Occupation: CustomStringConvertible {
         case .maintained: return "its port is being configured"
         }
     }
+}
+
+extension Pool.Member {
+    /// Where it is: `node 1`.
+    fileprivate var place: String { function.pci.numaNode.map { "node \($0)" } ?? "no NUMA node" }
 }
 
 extension PCIAddress {

@@ -44,6 +44,10 @@ public struct PoolSet: Sendable {
     public var others: [Pool.Member]
     /// Functions that two pools claim: neither has them.
     public var overlaps: [LeasingError]
+    /// All functions that can be leased: those of the pools, then the others.
+    public private(set) var allMembers: [Pool.Member] = []
+    /// Where each of them is among `allMembers`, and which pool has it.
+    private var places: [FunctionIdentity: (position: Int, pool: Int?)] = [:]
 
     /// Nothing can be leased.
     public init() {
@@ -79,6 +83,16 @@ public struct PoolSet: Sendable {
             Pool(declared: pool, members: own.filter { !claimedTwice.contains($0.identity) })
         }
         others = members.filter { owners[$0.identity] == nil }
+        for (number, pool) in pools.enumerated() {
+            for member in pool.members {
+                places[member.identity] = (allMembers.count, number)
+                allMembers.append(member)
+            }
+        }
+        for member in others {
+            places[member.identity] = (allMembers.count, nil)
+            allMembers.append(member)
+        }
     }
 
     /// A pool by name.
@@ -86,16 +100,25 @@ public struct PoolSet: Sendable {
 
     /// The name of the pool that a function is in.
     public func pool(of identity: FunctionIdentity) -> String? {
-        pools.first { $0.members.contains { $0.identity == identity } }?.name
+        places[identity]?.pool.map { pools[$0].name }
     }
 
     /// A function that can be leased, in a pool or not.
     public func member(_ identity: FunctionIdentity) -> Pool.Member? {
-        allMembers.first { $0.identity == identity }
+        places[identity].map { allMembers[$0.position] }
     }
 
-    /// All functions that can be leased.
-    public var allMembers: [Pool.Member] { pools.flatMap(\.members) + others }
+    /// Notes who was seen to use a function, until the host is read again.
+    mutating func mark(_ identity: FunctionIdentity, holders: [Holder]) {
+        guard let place = places[identity] else { return }
+        allMembers[place.position].function.holders = holders
+        func mark(_ members: inout [Pool.Member]) {
+            for index in members.indices where members[index].identity == identity {
+                members[index].function.holders = holders
+            }
+        }
+        if let pool = place.pool { mark(&pools[pool].members) } else { mark(&others) }
+    }
 
     private static func members(
         _ declared: DeclaredHost, _ host: Host, _ resolver: IdentityResolver

@@ -121,6 +121,12 @@ extension FakeKernel {
             return String(node)
         }
         if path.hasPrefix("/proc/"), path.hasSuffix("/comm") { return "holder" }
+        if path.hasPrefix("/proc/"), path.hasSuffix("/stat"), let pid = Int32(path.dropFirst(6).dropLast(5)),
+            let ticks = state.processes[pid]
+        {
+            // Field 22 is the start time; those before it do not matter here.
+            return "\(pid) (process) S" + String(repeating: " 0", count: 18) + " \(ticks) 0"
+        }
         guard let (address, name) = split(path), let function = function(address, state) else { return nil }
         switch name {
         case "vendor": return "0x8086"

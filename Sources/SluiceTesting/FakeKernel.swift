@@ -67,6 +67,8 @@ public final class FakeKernel: HostKernel, FileTree, DeviceWriter {
         var hasIOMMU = true
         var modules: Set<String> = []
         var holders: [PCIAddress: Int32] = [:]
+        /// Processes and when they were started, clock ticks since boot.
+        var processes: [Int32: UInt64] = [:]
         var slaves: [String: String] = [:]
         var defaultRoute: String?
         var writes: [String] = []
@@ -108,6 +110,11 @@ public final class FakeKernel: HostKernel, FileTree, DeviceWriter {
     /// Lets a process have a VF's VFIO group open, until it is released with nil.
     public func hold(_ address: PCIAddress, by pid: Int32?) {
         state.withLock { $0.holders[address] = pid }
+    }
+
+    /// Lets a process be there, started at a time, clock ticks since boot.
+    public func startProcess(_ pid: Int32, at ticks: UInt64) {
+        state.withLock { $0.processes[pid] = ticks }
     }
 
     /// How often each VF of a port was reset.

@@ -52,6 +52,8 @@ struct Apply: ParsableCommand {
                 kernel: LinuxKernel(writer: channel), declared: declared, file: file, options: options,
                 waits: !noWait, deadline: .seconds(deadline))
         }
+        // Who asks nobody is alone from the beginning; whoever waits for an answer lets others work meanwhile.
+        if yes { try worker.begin() }
         let plan = try worker.plan()
         if !yes {
             Output.line(plan.text())
@@ -104,7 +106,9 @@ struct Apply: ParsableCommand {
 }
 
 /// Whoever does an apply: the agent when it runs, this process when it does not.
-private protocol ApplyWorker {
+private protocol ApplyWorker: AnyObject {
+    /// Keeps others from changing the host until the end.
+    func begin() throws
     func plan() throws -> PlanView
     /// Applies, unless the plan has come to differ from the one that was shown.
     func apply(expecting shown: PlanView?, onEvent: @escaping @Sendable (ApplyEvent) -> Void) throws -> [DeviceReport]
@@ -122,45 +126,69 @@ extension ApplyWorker {
 }
 
 /// This process, with the lock of applies and the ledger in its hands while it works.
-private struct LocalWorker: ApplyWorker {
-    let kernel: LinuxKernel
-    let declared: DeclaredHost
-    let file: String
-    let options: PlanOptions
-    let waits: Bool
-    let deadline: Duration
+private final class LocalWorker: ApplyWorker {
+    private typealias Planned = (plan: Plan, interrupted: Journal.Interrupted?)
 
-    func plan() throws -> PlanView {
-        let leases = try options.agent.recordedLeases()
-        return PlanView(try options.plan(kernel, declared, leases: leases, isLive: true).plan)
+    private let kernel: LinuxKernel
+    private let declared: DeclaredHost
+    private let file: String
+    private let options: PlanOptions
+    private let waits: Bool
+    private let deadline: Duration
+    /// While they are held nothing else changes the host: no other apply, and no lease.
+    private var locks: (apply: ApplyLock, ledger: Ledger?)?
+    /// The plan that was made since they are held.
+    private var planned: Planned?
+
+    init(
+        kernel: LinuxKernel, declared: DeclaredHost, file: String, options: PlanOptions, waits: Bool, deadline: Duration
+    ) {
+        self.kernel = kernel
+        self.declared = declared
+        self.file = file
+        self.options = options
+        self.waits = waits
+        self.deadline = deadline
     }
+
+    func begin() throws { locks = try lock() }
+
+    func plan() throws -> PlanView { try locked { PlanView($0.plan) } }
 
     func apply(
         expecting shown: PlanView?, onEvent: @escaping @Sendable (ApplyEvent) -> Void
     ) throws -> [DeviceReport] {
-        try locked { leases in
-            let (plan, interrupted) = try options.plan(
-                kernel, declared, leases: leases, isLive: true, isApplying: true)
-            try check(PlanView(plan), shown)
+        try locked { planned in
+            try check(PlanView(planned.plan), shown)
             var deadlines = Applier.Deadlines()
             deadlines.virtualFunctions = deadline
             return try Applier(kernel: kernel, state: options.stateDirectory, deadlines: deadlines).apply(
-                plan, file: absolute(file), time: time(nil), interrupted: interrupted, onEvent: onEvent)
+                planned.plan, file: absolute(file), time: time(nil), interrupted: planned.interrupted, onEvent: onEvent)
         }
     }
 
     func settle() throws {
         guard try Journal.interrupted(in: options.stateDirectory) != nil else { return }
-        try locked { leases in
-            let (plan, interrupted) = try options.plan(
-                kernel, declared, leases: leases, isLive: true, isApplying: true)
-            guard let interrupted, interrupted.isSettled(by: plan, only: Set(options.only)) else { return }
+        try locked { planned in
+            guard let interrupted = planned.interrupted,
+                interrupted.isSettled(by: planned.plan, only: Set(options.only))
+            else { return }
             try Journal.close(in: options.stateDirectory)
         }
     }
 
-    /// Runs a body that nothing else changes the host beside: no other apply, and no lease.
-    private func locked<Value>(_ body: ([Lease]) throws -> Value) throws -> Value {
+    /// Runs a body with a plan that nothing else can make untrue meanwhile.
+    private func locked<Value>(_ body: (Planned) throws -> Value) throws -> Value {
+        if locks != nil, let planned { return try body(planned) }
+        let held = try locks ?? lock()
+        defer { withExtendedLifetime(held) {} }
+        let made = try options.plan(
+            kernel, declared, leases: try held.ledger?.reader.openLeases() ?? [], isLive: true, isApplying: true)
+        if locks != nil { planned = made }
+        return try body(made)
+    }
+
+    private func lock() throws -> (apply: ApplyLock, ledger: Ledger?) {
         let command = CommandLine.arguments.joined(separator: " ")
         let lock = try ApplyLock.take(in: options.stateDirectory, command: command) { holder in
             if waits {
@@ -170,9 +198,7 @@ private struct LocalWorker: ApplyWorker {
         }
         // Where nothing was ever leased no ledger is made for it.
         let hasLedger = try LedgerReader.open(in: options.stateDirectory) != nil
-        let ledger = hasLedger ? try Ledger(in: options.stateDirectory) : nil
-        defer { withExtendedLifetime((lock, ledger)) {} }
-        return try body(try ledger?.reader.openLeases() ?? [])
+        return (lock, hasLedger ? try Ledger(in: options.stateDirectory) : nil)
     }
 
     private func absolute(_ path: String) -> String {
@@ -183,9 +209,17 @@ private struct LocalWorker: ApplyWorker {
 }
 
 /// The agent.
-private struct AgentWorker: ApplyWorker {
-    let client: AgentClient
-    let body: PlanBody
+private final class AgentWorker: ApplyWorker {
+    private let client: AgentClient
+    private let body: PlanBody
+
+    init(client: AgentClient, body: PlanBody) {
+        self.client = client
+        self.body = body
+    }
+
+    /// The agent keeps others away by itself.
+    func begin() {}
 
     func plan() throws -> PlanView { try client.send("POST", "/v1/plans", body) }
 

@@ -83,7 +83,8 @@ private struct LocalBackend: LeaseBackend {
 
     func acquire(_ body: LeaseBody, idempotencyKey: String?) async throws -> GrantView {
         GrantView(
-            try await manager.acquire(body.request(person: person, idempotencyKey: idempotencyKey), actor: actor))
+            try await manager.acquire(body.request(person: person, idempotencyKey: idempotencyKey), actor: actor),
+            explains: body.explain ?? false)
     }
     func release(_ id: String) async throws -> LeaseView { LeaseView(try await manager.release(id, actor: actor)) }
     func repair(_ id: String) async throws -> LeaseView { LeaseView(try await manager.repair(id, actor: actor)) }

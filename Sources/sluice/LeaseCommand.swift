@@ -82,6 +82,7 @@ struct LeaseAcquire: AsyncParsableCommand {
         settings.vlan = vlan.map { .init(id: $0, qos: vlanQos) }
         (settings.maxTxRateMbps, settings.trust, settings.spoofCheck) = (maxTxRate, trust, spoofCheck)
         body.settings = settings
+        if explain { body.explain = true }
         let grant = try await agent.backend().acquire(body, idempotencyKey: idempotencyKey)
         switch format.output {
         case .json, .yaml: try Output.encode(grant, as: format.output)

@@ -21,13 +21,19 @@ final class AgentProcess {
         """
 
     private(set) var command: Command
+    /// The host file that it was started with.
+    let file: String
     private let arguments: [String]
     private let notify: Int32
     private let notifyPath: String
 
-    init(_ hostFile: String = AgentProcess.hostFile, arguments: [String] = []) throws {
-        let file = try Lab.file("agent-\(getpid()).yaml", hostFile)
-        self.arguments = ["sluiced", "-f", file, "--group", ""] + arguments
+    /// Starts an agent, below another program if there is a prefix; the closure may have to wake it.
+    init(
+        _ hostFile: String = AgentProcess.hostFile, arguments: [String] = [], prefix: [String] = [],
+        wakeUp: @escaping @Sendable () -> Void = {}
+    ) throws {
+        file = try Lab.file("agent-\(getpid()).yaml", hostFile)
+        self.arguments = prefix + ["sluiced", "-f", file, "--group", ""] + arguments
         let path = "/tmp/notify-\(UInt64.random(in: 0 ... .max))"
         notifyPath = path
         let descriptor = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
@@ -42,6 +48,7 @@ final class AgentProcess {
         notify = descriptor
         try #require(bound == 0)
         command = try Self.start(self.arguments, notifyPath)
+        startThread(wakeUp)
         try waitFor("READY=1")
     }
 
@@ -74,11 +81,26 @@ final class AgentProcess {
         try #require(AgentClient(socket: Self.socketPath), "\(command.errorSoFar)")
     }
 
-    /// Ends it without a warning, and starts it anew.
-    func crash() throws {
-        command.kill(SIGKILL)
+    /// A client of whatever agent answers now.
+    static func connect() throws(LeasingError) -> AgentClient {
+        guard let client = AgentClient(socket: socketPath) else {
+            throw LeasingError(.unreachable, "no agent answers")
+        }
+        return client
+    }
+
+    /// A request for one function of the pool.
+    static func body() -> LeaseBody {
+        var body = LeaseBody()
+        body.pool = "tenant"
+        body.consumer = "person:test"
+        return body
+    }
+
+    /// Starts it anew after it was killed.
+    func restartAfterCrash() throws {
         _ = try command.finish()
-        command = try Self.start(arguments, notifyPath)
+        try start()
     }
 
     /// Ends it as systemd does, and returns how long that took.
@@ -97,9 +119,7 @@ final class AgentProcess {
     }
 
     func acquire(_ change: (inout LeaseBody) -> Void = { _ in }, key: String? = nil) throws -> GrantView {
-        var body = LeaseBody()
-        body.pool = "tenant"
-        body.consumer = "person:test"
+        var body = Self.body()
         change(&body)
         return try client().send("POST", "/v1/leases", body, idempotencyKey: key)
     }
@@ -116,7 +136,7 @@ final class AgentProcess {
         var start: ContinuousClock.Instant?
         var thrown: (any Error)?
         var found: Duration?
-        try client().lines("/v1/events", lastEventID: nil) { line in
+        try client().lines("/v1/events", lastEventID: nil, quietSeconds: 120) { line in
             // The first line is sent when the subscription stands.
             if start == nil {
                 start = clock.now

@@ -159,7 +159,7 @@ extension LabSuite {
                 var found: [String] = []
                 var last: String?
                 var isBegun = false
-                try agent.client().lines("/v1/events", lastEventID: id) { line in
+                try agent.client().lines("/v1/events", lastEventID: id, quietSeconds: 120) { line in
                     if !isBegun {
                         isBegun = true
                         try? body()

@@ -212,35 +212,57 @@ extension LabSuite {
 
         // MARK: Interruption
 
-        @Test("An apply that is killed at any moment is finished by the next")
+        @Test("An apply that is killed at any of 20 moments, on its way up or down, is finished by the next")
         func killed() throws {
-            let text = port(7) + "\n    defaults: { vlan: { id: 42 }, trust: on }\n"
-            let file = try Lab.file("kill.yaml", text)
+            let up = try Lab.file(
+                "up.yaml",
+                port(7) + """
+
+                        defaults: { vlan: { id: 42 }, trust: on }
+                        ranges:
+                          - { virtualFunctions: 5, driver: kernel, mac: 52:54:00:00:00:55 }
+                          - { virtualFunctions: 6, driver: kernel }
+                    passthrough: [{ match: { serial: PM9A1-0002 }, driver: vfio-pci }]
+                    """)
+            let down = try Lab.file(
+                "down.yaml", port(0) + "\npassthrough: [{ match: { serial: PM9A1-0002 }, driver: kernel }]\n")
             let seed = UInt64.random(in: 0 ... .max)
             var generator = SplitMix(seed: seed)
             var interrupted = 0
             for round in 1...20 {
-                try Lab.write("0", to: "/sys/bus/pci/devices/0000:81:00.0/sriov_numvfs")
-                try Lab.run(["ip", "link", "set", "ens12", "down"])
-                let command = try Command(["sluice", "apply", "-f", file, "--yes"])
-                // Anywhere from before the first step to after the last; an apply takes some three seconds here.
-                usleep(useconds_t.random(in: 100_000...3_500_000, using: &generator))
-                command.kill(SIGKILL)
-                if try command.finish().status == 128 + SIGKILL { interrupted += 1 }
+                let isUp = round % 2 == 1
+                let file = isUp ? up : down
+                // Before it records a step, or asks the kernel or the writer for something. The writer goes on.
+                let call = ["fdatasync", "sendto"].randomElement(using: &generator) ?? "fdatasync"
+                let number = Int.random(in: 1...(call == "sendto" ? 24 : isUp ? 9 : 3), using: &generator)
+                let place = "seed \(seed), round \(round), \(call) \(number), \(isUp ? "up" : "down")"
+                let killed = try Command([
+                    "strace", "-f", "--seccomp-bpf", "-o", "/dev/null", "-e", "trace=\(call)", "-e",
+                    "inject=\(call):signal=KILL:when=\(number)", "sluice", "apply", "-f", file, "--yes",
+                ]).finish()
+                if killed.status == 128 + SIGKILL { interrupted += 1 }
                 let next = try Lab.sluice("apply", "-f", file, "--yes")
-                #expect(next.status == 0, "seed \(seed), round \(round): \(next)")
-                #expect(try Lab.sluice("plan", "-f", file).status == 0, "seed \(seed), round \(round)")
+                #expect(next.status == 0, "\(place): \(next)")
+                #expect(try Lab.sluice("plan", "-f", file).status == 0, "\(place)")
+                #expect(try Journal.interrupted(in: StateDirectory()) == nil, "\(place)")
                 try Lab.settle()
-                let vfs = try Lab.host().functions.filter { $0.physicalFunctionName == "ens12" }
-                #expect(vfs.count == 7)
-                #expect(
-                    vfs.allSatisfy {
-                        $0.pci.driver == "vfio-pci" && $0.settings?.vlans == [VLAN(id: 42)]
-                            && $0.settings?.trust == true
-                    })
-                #expect(try Journal.interrupted(in: StateDirectory()) == nil)
+                try check(isUp: isUp, place)
             }
-            #expect(interrupted > 0, "no apply was killed in time (seed \(seed))")
+            #expect(interrupted > 10, "only \(interrupted) were killed in time (seed \(seed))")
+        }
+
+        private func check(isUp: Bool, _ place: String) throws {
+            let host = try Lab.host()
+            let vfs = host.functions.filter { $0.physicalFunctionName == "ens12" }
+            let drive = host.functions.first { "\($0.pci.address)" == "0000:02:00.0" }
+            #expect(drive?.pci.driver == (isUp ? "vfio-pci" : "nvme"), "\(place)")
+            #expect(vfs.count == (isUp ? 7 : 0), "\(place)")
+            for vf in vfs {
+                #expect(vf.pci.driver == (vf.index ?? 0 < 5 ? "vfio-pci" : "igbvf"), "\(place): \(vf.name)")
+                #expect(vf.settings?.vlans == [VLAN(id: 42)] && vf.settings?.trust == true, "\(place): \(vf.name)")
+                // Its driver has the MAC too, and not only its port.
+                if vf.index == 5 { #expect(vf.link?.address?.mac == MACAddress("52:54:00:00:00:55"), "\(place)") }
+            }
         }
 
         @Test("Settings that nobody declared survive a resize that is killed between removing and creating the VFs")
@@ -295,33 +317,69 @@ extension LabSuite {
             #expect(waited.status == 0 && waited.output.contains("Nothing to do"), "\(waited)")
         }
 
-        @Test("A write that hangs is reported with its holder, and the program ends")
+        @Test("A write that hangs is reported with its holder, and the program ends; the next one waits for it")
         func hung() throws {
             #expect(try Lab.sluice("apply", "-f", Lab.file("start.yaml", port(2)), "--yes").status == 0)
             let vf = try #require(try Lab.host().functions.first { $0.name == "ens12 vf 0" })
             let device = try VFIODevice(vf.pci.address)
-            let kernel = try Lab.kernel()
-            let host = try HostReader(kernel: kernel).read()
-            var options = Planner.Options()
-            options.evicted = ["pid:\(getpid())"]
-            var declared = DeclaredHost()
-            var identity = Identity()
-            identity.netdev = "ens12"
-            let position = SourcePosition(file: "test", line: 1, column: 1)
-            declared.physicalFunctions = [
-                DeclaredPhysicalFunction(identity: identity, virtualFunctions: 0, position: position)
-            ]
-            let plan = Planner(host: host, files: kernel.files, options: options).plan(to: declared)
-            #expect(!plan.hasRefusals)
-            var deadlines = Applier.Deadlines()
-            deadlines.virtualFunctions = .seconds(2)
-            let applier = Applier(kernel: kernel, state: StateDirectory(path: "/tmp/hung"), deadlines: deadlines)
-            let reports = try applier.apply(plan, file: "test", time: 0, interrupted: nil) { _ in }
+            let file = try Lab.file("none.yaml", port(0))
+            // It ends although the kernel has not returned: that is what the writer process is for.
+            let hung = try Lab.sluice(
+                "apply", "-f", file, "--yes", "--evict", "pid:\(getpid())", "--deadline", "2")
+            #expect(hung.status == 1 && hung.error.contains("[device.hung]"), "\(hung)")
+            #expect(hung.error.contains("vfio_unregister_group_dev"), "\(hung)")
+            #expect(hung.error.contains("\(vf.pci.address) is held by") && hung.error.contains("pid \(getpid())"))
+            let plan = try Lab.sluice("plan", "-f", file)
+            #expect(plan.status == 3 && plan.output.contains("has not returned from the kernel"), "\(plan)")
             device.close()
-            let error = try #require(reports.first?.errors.first)
-            #expect(
-                error.message.contains("vfio_unregister_group_dev") && error.message.contains("pid \(getpid())"),
-                "\(error)")
+            let next = try Lab.sluice("apply", "-f", file, "--yes")
+            #expect(next.status == 0, "\(next)")
+            #expect(try Lab.host().functions.allSatisfy { $0.physicalFunctionName != "ens12" })
+        }
+
+        // MARK: Names of holders
+
+        @Test("A domain is named, and a container, and a bond")
+        func names() throws {
+            let start = try Lab.file("start.yaml", port(2))
+            #expect(try Lab.sluice("apply", "-f", start, "--yes").status == 0)
+            let vf = try #require(try Lab.host().functions.first { $0.name == "ens12 vf 0" })
+            let group = try #require(vf.pci.iommuGroup)
+            // What libvirt's QEMU looks like: its name among its arguments, the group open.
+            let machine = try Command([
+                "python3", "-c", "import os, signal; os.open('/dev/vfio/\(group)', os.O_RDWR); signal.pause()",
+                "-name", "guest=vm-1,debug-threads=on", "-uuid", "1b2c3d4e-0000-4000-8000-000000000001",
+            ])
+            let kernel = try Lab.kernel()
+            while kernel.isOpen(group: group) == false {}
+            let none = try Lab.file("none.yaml", port(0))
+            let refused = try Lab.sluice("plan", "-f", none)
+            #expect(refused.output.contains("vm-1 (libvirt, pid \(machine.pid))"), "\(refused)")
+            #expect(refused.output.contains("virsh shutdown vm-1"), "\(refused)")
+            machine.kill(SIGKILL)
+            _ = try machine.finish()
+
+            let kernels = try Lab.file("kernel.yaml", port(2, driver: "kernel"))
+            #expect(try Lab.sluice("apply", "-f", kernels, "--yes").status == 0)
+            try Lab.settle()
+            let names = try Lab.host().virtualFunctions(of: Lab.address("0000:81:00.0")).compactMap(\.link?.name)
+            try #require(names.count == 2)
+            let container = String(repeating: "0123456789abcdef", count: 4)
+            try Lab.run(["mkdir", "/sys/fs/cgroup/\(container)"])
+            defer { _ = try? Lab.run(["rmdir", "/sys/fs/cgroup/\(container)"]) }
+            let pod = try Command(["unshare", "--net", "sleep", "600"])
+            while try LiveFileTree().text("/proc/\(pod.pid)/comm") != "sleep" {}
+            try Lab.run(["bash", "-c", "echo \(pod.pid) >/sys/fs/cgroup/\(container)/cgroup.procs"])
+            try Lab.run(["ip", "link", "set", names[0], "netns", "\(pod.pid)"])
+            try Lab.run(["ip", "link", "add", "bond7", "type", "bond"])
+            try Lab.run(["ip", "link", "set", names[1], "down"])
+            try Lab.run(["ip", "link", "set", names[1], "master", "bond7"])
+            let both = try Lab.sluice("plan", "-f", none)
+            #expect(both.status == 3 && both.output.contains("container 0123456789ab"), "\(both)")
+            #expect(both.output.contains("bond bond7 (\(names[1]))"), "\(both)")
+            try Lab.run(["ip", "link", "del", "bond7"])
+            pod.kill(SIGKILL)
+            _ = try pod.finish()
         }
     }
 }

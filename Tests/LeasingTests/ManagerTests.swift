@@ -187,7 +187,7 @@ import Testing
     func locked() throws {
         let fixture = try LeaseFixture()
         let ledger = try Ledger(in: fixture.state)
-        #expect(throws: LeasingError.self) { try Ledger(in: fixture.state) }
+        #expect(throws: LeasingError.self) { try Ledger(in: fixture.state, deadline: .zero) }
         withExtendedLifetime(ledger) {}
     }
 
