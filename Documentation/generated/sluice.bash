@@ -173,13 +173,13 @@ _sluice() {
     unset 'unparsed_words[0]'
     unparsed_words=("${unparsed_words[@]}")
     case "${subcommand}" in
-    list|show|topology|plan|apply|snapshot|schema|help)
+    list|show|topology|plan|apply|pool|lease|events|snapshot|schema|help)
         # Offer subcommand argument completions
         "_sluice_${subcommand}"
         ;;
     *)
         # Offer subcommand completions
-        COMPREPLY+=($(compgen -W 'list show topology plan apply snapshot schema help' -- "${cur}"))
+        COMPREPLY+=($(compgen -W 'list show topology plan apply pool lease events snapshot schema help' -- "${cur}"))
         ;;
     esac
 }
@@ -188,7 +188,7 @@ _sluice_list() {
     repeating_flags=()
     non_repeating_flags=(--all --version -h --help)
     repeating_options=()
-    non_repeating_options=(--root --snapshot --output -o -f --file)
+    non_repeating_options=(--root --snapshot --output -o --socket --state -f --file)
     __sluice_offer_flags_options 0
 
     # Offer option value completions
@@ -205,6 +205,14 @@ _sluice_list() {
         __sluice_add_completions -W 'table'$'\n''wide'$'\n''json'$'\n''yaml'$'\n''name'
         return
         ;;
+    '--socket')
+        __sluice_add_completions -f
+        return
+        ;;
+    '--state')
+        __sluice_add_completions -d
+        return
+        ;;
     '-f'|'--file')
         __sluice_add_completions -o plusdirs -fX '!*.@(yaml|yml)'
         return
@@ -216,7 +224,7 @@ _sluice_show() {
     repeating_flags=()
     non_repeating_flags=(--version -h --help)
     repeating_options=()
-    non_repeating_options=(--root --snapshot --output -o)
+    non_repeating_options=(--root --snapshot --output -o --socket --state)
     __sluice_offer_flags_options 1
 
     # Offer option value completions
@@ -231,6 +239,14 @@ _sluice_show() {
         ;;
     '--output'|'-o')
         __sluice_add_completions -W 'table'$'\n''wide'$'\n''json'$'\n''yaml'$'\n''name'
+        return
+        ;;
+    '--socket')
+        __sluice_add_completions -f
+        return
+        ;;
+    '--state')
+        __sluice_add_completions -d
         return
         ;;
     esac
@@ -248,7 +264,7 @@ _sluice_topology() {
     repeating_flags=()
     non_repeating_flags=(--version -h --help)
     repeating_options=()
-    non_repeating_options=(--root --snapshot --output -o -f --file)
+    non_repeating_options=(--root --snapshot --output -o --socket --state -f --file)
     __sluice_offer_flags_options 0
 
     # Offer option value completions
@@ -265,6 +281,14 @@ _sluice_topology() {
         __sluice_add_completions -W 'table'$'\n''wide'$'\n''json'$'\n''yaml'$'\n''name'
         return
         ;;
+    '--socket')
+        __sluice_add_completions -f
+        return
+        ;;
+    '--state')
+        __sluice_add_completions -d
+        return
+        ;;
     '-f'|'--file')
         __sluice_add_completions -o plusdirs -fX '!*.@(yaml|yml)'
         return
@@ -276,7 +300,7 @@ _sluice_plan() {
     repeating_flags=()
     non_repeating_flags=(--version -h --help)
     repeating_options=(--only --evict)
-    non_repeating_options=(-f --file --state --root --snapshot --output -o)
+    non_repeating_options=(-f --file --socket --state --root --snapshot --output -o)
     __sluice_offer_flags_options 0
 
     # Offer option value completions
@@ -291,6 +315,10 @@ _sluice_plan() {
         ;;
     '--evict')
         __sluice_add_completions -W "$(__sluice_custom_complete ---completion plan -- --evict "${COMP_CWORD}" "$(__sluice_cursor_index_in_current_word)")"
+        return
+        ;;
+    '--socket')
+        __sluice_add_completions -f
         return
         ;;
     '--state')
@@ -316,7 +344,7 @@ _sluice_apply() {
     repeating_flags=()
     non_repeating_flags=(--yes -y --no-wait --recover --version -h --help)
     repeating_options=(--only --evict)
-    non_repeating_options=(-f --file --state)
+    non_repeating_options=(-f --file --socket --state --deadline)
     __sluice_offer_flags_options 0
 
     # Offer option value completions
@@ -331,6 +359,364 @@ _sluice_apply() {
         ;;
     '--evict')
         __sluice_add_completions -W "$(__sluice_custom_complete ---completion apply -- --evict "${COMP_CWORD}" "$(__sluice_cursor_index_in_current_word)")"
+        return
+        ;;
+    '--socket')
+        __sluice_add_completions -f
+        return
+        ;;
+    '--state')
+        __sluice_add_completions -d
+        return
+        ;;
+    '--deadline')
+        return
+        ;;
+    esac
+}
+
+_sluice_pool() {
+    repeating_flags=()
+    non_repeating_flags=(--version -h --help)
+    repeating_options=()
+    non_repeating_options=()
+    __sluice_offer_flags_options 0
+
+    # Offer subcommand / subcommand argument completions
+    local -r subcommand="${unparsed_words[0]}"
+    unset 'unparsed_words[0]'
+    unparsed_words=("${unparsed_words[@]}")
+    case "${subcommand}" in
+    list|show)
+        # Offer subcommand argument completions
+        "_sluice_pool_${subcommand}"
+        ;;
+    *)
+        # Offer subcommand completions
+        COMPREPLY+=($(compgen -W 'list show' -- "${cur}"))
+        ;;
+    esac
+}
+
+_sluice_pool_list() {
+    repeating_flags=()
+    non_repeating_flags=(--version -h --help)
+    repeating_options=()
+    non_repeating_options=(--socket --state -f --file --output -o)
+    __sluice_offer_flags_options 0
+
+    # Offer option value completions
+    case "${prev}" in
+    '--socket')
+        __sluice_add_completions -f
+        return
+        ;;
+    '--state')
+        __sluice_add_completions -d
+        return
+        ;;
+    '-f'|'--file')
+        __sluice_add_completions -o plusdirs -fX '!*.@(yaml|yml)'
+        return
+        ;;
+    '--output'|'-o')
+        __sluice_add_completions -W 'table'$'\n''wide'$'\n''json'$'\n''yaml'$'\n''name'
+        return
+        ;;
+    esac
+}
+
+_sluice_pool_show() {
+    repeating_flags=()
+    non_repeating_flags=(--version -h --help)
+    repeating_options=()
+    non_repeating_options=(--socket --state -f --file --output -o)
+    __sluice_offer_flags_options 1
+
+    # Offer option value completions
+    case "${prev}" in
+    '--socket')
+        __sluice_add_completions -f
+        return
+        ;;
+    '--state')
+        __sluice_add_completions -d
+        return
+        ;;
+    '-f'|'--file')
+        __sluice_add_completions -o plusdirs -fX '!*.@(yaml|yml)'
+        return
+        ;;
+    '--output'|'-o')
+        __sluice_add_completions -W 'table'$'\n''wide'$'\n''json'$'\n''yaml'$'\n''name'
+        return
+        ;;
+    esac
+}
+
+_sluice_lease() {
+    repeating_flags=()
+    non_repeating_flags=(--version -h --help)
+    repeating_options=()
+    non_repeating_options=()
+    __sluice_offer_flags_options 0
+
+    # Offer subcommand / subcommand argument completions
+    local -r subcommand="${unparsed_words[0]}"
+    unset 'unparsed_words[0]'
+    unparsed_words=("${unparsed_words[@]}")
+    case "${subcommand}" in
+    acquire|list|show|release|history|repair)
+        # Offer subcommand argument completions
+        "_sluice_lease_${subcommand}"
+        ;;
+    *)
+        # Offer subcommand completions
+        COMPREPLY+=($(compgen -W 'acquire list show release history repair' -- "${cur}"))
+        ;;
+    esac
+}
+
+_sluice_lease_acquire() {
+    repeating_flags=()
+    non_repeating_flags=(--trust --no-trust --spoof-check --no-spoof-check --explain --version -h --help)
+    repeating_options=()
+    non_repeating_options=(--socket --state -f --file --output -o --pool --function --count --for --numa-node --cpus --near --numa --spread --anti-affinity --driver --mac --vlan --vlan-qos --max-tx-rate --ttl --idempotency-key)
+    __sluice_offer_flags_options 0
+
+    # Offer option value completions
+    case "${prev}" in
+    '--socket')
+        __sluice_add_completions -f
+        return
+        ;;
+    '--state')
+        __sluice_add_completions -d
+        return
+        ;;
+    '-f'|'--file')
+        __sluice_add_completions -o plusdirs -fX '!*.@(yaml|yml)'
+        return
+        ;;
+    '--output'|'-o')
+        __sluice_add_completions -W 'table'$'\n''wide'$'\n''json'$'\n''yaml'$'\n''name'
+        return
+        ;;
+    '--pool')
+        return
+        ;;
+    '--function')
+        return
+        ;;
+    '--count')
+        return
+        ;;
+    '--for')
+        return
+        ;;
+    '--numa-node')
+        return
+        ;;
+    '--cpus')
+        return
+        ;;
+    '--near')
+        return
+        ;;
+    '--numa')
+        return
+        ;;
+    '--spread')
+        return
+        ;;
+    '--anti-affinity')
+        return
+        ;;
+    '--driver')
+        return
+        ;;
+    '--mac')
+        return
+        ;;
+    '--vlan')
+        return
+        ;;
+    '--vlan-qos')
+        return
+        ;;
+    '--max-tx-rate')
+        return
+        ;;
+    '--ttl')
+        return
+        ;;
+    '--idempotency-key')
+        return
+        ;;
+    esac
+}
+
+_sluice_lease_list() {
+    repeating_flags=()
+    non_repeating_flags=(--version -h --help)
+    repeating_options=()
+    non_repeating_options=(--socket --state -f --file --output -o)
+    __sluice_offer_flags_options 0
+
+    # Offer option value completions
+    case "${prev}" in
+    '--socket')
+        __sluice_add_completions -f
+        return
+        ;;
+    '--state')
+        __sluice_add_completions -d
+        return
+        ;;
+    '-f'|'--file')
+        __sluice_add_completions -o plusdirs -fX '!*.@(yaml|yml)'
+        return
+        ;;
+    '--output'|'-o')
+        __sluice_add_completions -W 'table'$'\n''wide'$'\n''json'$'\n''yaml'$'\n''name'
+        return
+        ;;
+    esac
+}
+
+_sluice_lease_show() {
+    repeating_flags=()
+    non_repeating_flags=(--version -h --help)
+    repeating_options=()
+    non_repeating_options=(--socket --state -f --file --output -o)
+    __sluice_offer_flags_options 1
+
+    # Offer option value completions
+    case "${prev}" in
+    '--socket')
+        __sluice_add_completions -f
+        return
+        ;;
+    '--state')
+        __sluice_add_completions -d
+        return
+        ;;
+    '-f'|'--file')
+        __sluice_add_completions -o plusdirs -fX '!*.@(yaml|yml)'
+        return
+        ;;
+    '--output'|'-o')
+        __sluice_add_completions -W 'table'$'\n''wide'$'\n''json'$'\n''yaml'$'\n''name'
+        return
+        ;;
+    esac
+}
+
+_sluice_lease_release() {
+    repeating_flags=()
+    non_repeating_flags=(--version -h --help)
+    repeating_options=()
+    non_repeating_options=(--socket --state -f --file --output -o)
+    __sluice_offer_flags_options -1
+
+    # Offer option value completions
+    case "${prev}" in
+    '--socket')
+        __sluice_add_completions -f
+        return
+        ;;
+    '--state')
+        __sluice_add_completions -d
+        return
+        ;;
+    '-f'|'--file')
+        __sluice_add_completions -o plusdirs -fX '!*.@(yaml|yml)'
+        return
+        ;;
+    '--output'|'-o')
+        __sluice_add_completions -W 'table'$'\n''wide'$'\n''json'$'\n''yaml'$'\n''name'
+        return
+        ;;
+    esac
+}
+
+_sluice_lease_history() {
+    repeating_flags=()
+    non_repeating_flags=(--version -h --help)
+    repeating_options=()
+    non_repeating_options=(--socket --state -f --file --output -o)
+    __sluice_offer_flags_options 1
+
+    # Offer option value completions
+    case "${prev}" in
+    '--socket')
+        __sluice_add_completions -f
+        return
+        ;;
+    '--state')
+        __sluice_add_completions -d
+        return
+        ;;
+    '-f'|'--file')
+        __sluice_add_completions -o plusdirs -fX '!*.@(yaml|yml)'
+        return
+        ;;
+    '--output'|'-o')
+        __sluice_add_completions -W 'table'$'\n''wide'$'\n''json'$'\n''yaml'$'\n''name'
+        return
+        ;;
+    esac
+}
+
+_sluice_lease_repair() {
+    repeating_flags=()
+    non_repeating_flags=(--version -h --help)
+    repeating_options=()
+    non_repeating_options=(--socket --state -f --file --output -o)
+    __sluice_offer_flags_options 1
+
+    # Offer option value completions
+    case "${prev}" in
+    '--socket')
+        __sluice_add_completions -f
+        return
+        ;;
+    '--state')
+        __sluice_add_completions -d
+        return
+        ;;
+    '-f'|'--file')
+        __sluice_add_completions -o plusdirs -fX '!*.@(yaml|yml)'
+        return
+        ;;
+    '--output'|'-o')
+        __sluice_add_completions -W 'table'$'\n''wide'$'\n''json'$'\n''yaml'$'\n''name'
+        return
+        ;;
+    esac
+}
+
+_sluice_events() {
+    repeating_flags=()
+    non_repeating_flags=(--follow --version -h --help)
+    repeating_options=()
+    non_repeating_options=(--after --last --output -o --socket --state)
+    __sluice_offer_flags_options 0
+
+    # Offer option value completions
+    case "${prev}" in
+    '--after')
+        return
+        ;;
+    '--last')
+        return
+        ;;
+    '--output'|'-o')
+        __sluice_add_completions -W 'table'$'\n''wide'$'\n''json'$'\n''yaml'$'\n''name'
+        return
+        ;;
+    '--socket')
+        __sluice_add_completions -f
         return
         ;;
     '--state')

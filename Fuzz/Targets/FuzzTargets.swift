@@ -43,11 +43,15 @@ enum FuzzTarget: String, CaseIterable {
             _ = message.acknowledgement
             _ = Link(message.payload)
             _ = LinkAddress(message.payload)?.description
+            _ = defaultRouteOutputs(message.payload)
         }
         // The same as one message's payload, so that the fuzzer need not find the header first.
         _ = Link(ByteReader(bytes))
         _ = LinkAddress(ByteReader(bytes))?.description
         _ = LinkMonitor.events(in: bytes)
+        _ = defaultRouteOutputs(ByteReader(bytes))
+        _ = Devlink.Port(ByteReader(bytes).attributes)
+        _ = DeviceEvent(bytes)
     }
 
     private func address(_ text: String) {

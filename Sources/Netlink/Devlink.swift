@@ -146,7 +146,7 @@ public struct Devlink: ~Copyable, Sendable {
 
 extension Devlink.Port {
     /// Reads DEVLINK_CMD_PORT_NEW's attributes; nil when it names no device or no port.
-    init?(_ attributes: AttributeSequence) {
+    package init?(_ attributes: AttributeSequence) {
         var bus: String?
         var name: String?
         var index: UInt32?

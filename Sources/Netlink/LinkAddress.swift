@@ -55,7 +55,7 @@ extension LinkAddress: CustomStringConvertible {
 }
 
 /// The output links of an RTM_NEWROUTE message when it is a default route of the main table.
-func defaultRouteOutputs(_ payload: ByteReader) -> [Int32] {
+package func defaultRouteOutputs(_ payload: ByteReader) -> [Int32] {
     // struct rtmsg: family, dst_len, src_len, tos, table, protocol, scope, type, flags.
     guard let destinationLength: UInt8 = payload.integer(at: 1), destinationLength == 0,
         let table: UInt8 = payload.integer(at: 4), table == 254,

@@ -127,8 +127,16 @@ public struct LinuxKernel: HostKernel {
         let configured = (try? files.text("/proc/sys/kernel/modprobe")) ?? nil
         let program = configured.flatMap { $0.isEmpty ? nil : $0 } ?? "/sbin/modprobe"
         var pid = pid_t()
+        // The thread may be one of a pool, which have their signals blocked; modprobe is to hear of them.
+        var attributes = posix_spawnattr_t()
+        posix_spawnattr_init(&attributes)
+        defer { posix_spawnattr_destroy(&attributes) }
+        var signals = sigset_t()
+        sigemptyset(&signals)
+        posix_spawnattr_setsigmask(&attributes, &signals)
+        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK))
         let failed = withCStrings([program, "-q", "--", name]) { arguments in
-            posix_spawn(&pid, program, nil, nil, arguments, environ)
+            posix_spawn(&pid, program, nil, &attributes, arguments, environ)
         }
         var status: Int32 = failed
         if failed == 0 { while waitpid(pid, &status, 0) < 0, errno == EINTR {} }

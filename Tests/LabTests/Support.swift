@@ -91,17 +91,30 @@ struct Command {
         posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
         posix_spawn_file_actions_addopen(&actions, 1, output, O_WRONLY | O_CREAT, 0o600)
         posix_spawn_file_actions_addopen(&actions, 2, error, O_WRONLY | O_CREAT, 0o600)
+        // A thread of a pool has its signals blocked, and a program that is started from it would never hear of any.
+        var attributes = posix_spawnattr_t()
+        posix_spawnattr_init(&attributes)
+        defer { posix_spawnattr_destroy(&attributes) }
+        var signals = sigset_t()
+        sigemptyset(&signals)
+        posix_spawnattr_setsigmask(&attributes, &signals)
+        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK))
         var strings = arguments.map { strdup($0) } + [nil]
         defer { for string in strings { free(string) } }
         var pid = pid_t()
-        let failed = posix_spawnp(&pid, arguments[0], &actions, nil, &strings, environ)
+        let failed = posix_spawnp(&pid, arguments[0], &actions, &attributes, &strings, environ)
         try #require(failed == 0, "\(arguments[0]): \(String(cString: strerror(failed)))")
         self.pid = pid
     }
 
     /// What it has written to standard error so far.
-    var errorSoFar: String {
-        ((try? LiveFileTree().contents(error, limit: 1 << 20)) ?? nil).map { String(decoding: $0, as: UTF8.self) } ?? ""
+    var errorSoFar: String { text(error) }
+
+    /// What it has written to standard output so far.
+    var outputSoFar: String { text(output) }
+
+    private func text(_ path: String) -> String {
+        ((try? LiveFileTree().contents(path, limit: 1 << 20)) ?? nil).map { String(decoding: $0, as: UTF8.self) } ?? ""
     }
 
     /// Waits for its end. A program that was killed has the status 128 + signal.
