@@ -51,7 +51,7 @@ check: ## check format, generated files and what the pure targets link
 docs: build ## write the generated files: JSON Schema, completions, manuals
 	@scripts/generate
 
-install: release ## install the programs, completions, manuals and units below PREFIX (/usr/local)
+install: ## install what make release has built, completions, manuals and units below PREFIX (/usr/local)
 	@scripts/install "$(PREFIX)" "$(DESTDIR)"
 
 clean: ## remove what was built; lab/lab clean removes the lab's root tree

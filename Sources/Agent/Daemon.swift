@@ -43,7 +43,8 @@ public struct Daemon: Sendable {
             kernel: kernel, ledger: ledger, host: host, pools: pools, onWork: { work.add() },
             onHolderGone: { triggers.add { $0.host = true } })
         let keeper = HostKeeper(
-            kernel: kernel, manager: manager, ledger: ledger, declared: declared, hub: hub, options: options,
+            kernel: kernel, manager: manager, ledger: ledger, declared: declared, hub: hub, work: work,
+            options: options,
             logger: logger)
         let tls = try options.tcp.map { try TLSSettings($0) }
         let listeners = try sockets(tls)
@@ -66,7 +67,7 @@ public struct Daemon: Sendable {
                 return .broken("the host is not looked at any more")
             }
             tasks.addTask {
-                await keeper.runLeases(work)
+                await keeper.runLeases()
                 return .broken("leases are not looked at any more")
             }
             for listener in listeners {
@@ -87,10 +88,17 @@ public struct Daemon: Sendable {
                 }
             }
             logger.notice("listening on \(options.socket)")
-            try await waitForSignals(triggers, tls, &tasks)
+            do {
+                try await waitForSignals(triggers, tls, &tasks)
+            } catch {
+                // systemd starts it anew; what hangs must not keep it from that.
+                logger.critical("\(error)")
+                endSoon(keeper.stop, status: 1)
+                throw error
+            }
             Systemd.notify("STOPPING=1")
             logger.notice("stopping; leases stay")
-            endSoon(keeper.stop)
+            endSoon(keeper.stop, status: 0)
             triggers.finish()
             work.finish()
             tasks.cancelAll()
@@ -107,11 +115,11 @@ public struct Daemon: Sendable {
 
     /// The step at hand is finished and no other begun. One that takes long goes on in the writer process: its record is
     /// on disk, and the next start finds out what has become of it.
-    private func endSoon(_ stop: StopFlag) {
+    private func endSoon(_ stop: StopFlag, status: Int32) {
         stop.set()
         startThread {
             usleep(1_500_000)
-            _exit(0)
+            _exit(status)
         }
     }
 

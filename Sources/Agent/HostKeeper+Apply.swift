@@ -25,9 +25,16 @@ extension HostKeeper {
         }.joined(separator: "; ")
         guard state.withLock({ $0.attempts.isDue(text) }), !stop.isSet else { return }
         logger.notice("applying: \(text)")
-        let reports = try await applying(plan) { [self] in try makePlan(only: $0) }
-        state.withLock { $0.attempts.add(text) }
+        let reports: [DeviceReport]
+        do {
+            reports = try await applying(plan) { [self] in try makePlan(only: $0) }
+        } catch {
+            state.withLock { $0.attempts.add(text, hasFailed: true) }
+            await note("error", "apply", "the host file cannot be applied: \(error)")
+            return
+        }
         let errors = reports.flatMap(\.errors)
+        state.withLock { $0.attempts.add(text, hasFailed: !errors.isEmpty) }
         await note(errors.map { ("error", $0.code.rawValue, $0.message) })
         await note(
             reports.filter { $0.errors.isEmpty && $0.stepsDone > 0 }.map {
@@ -179,7 +186,15 @@ extension HostKeeper {
                     "the agent keeps this host as \(options.hostFile) says, and would undo another file",
                     remedy: "install the file there, then sluice apply")
             }
-            try takeOver(text)
+            // Adopted is the whole file: the rest of it would follow by itself.
+            let isNew = try HostFile.parse(text, file: options.hostFile) != state.withLock { $0.declared }
+            guard !isNew || body.only?.isEmpty ?? true else {
+                throw SRIOVError(
+                    .foreignHostFile,
+                    "\(options.hostFile) has changed since the agent read it, so all of it is applied",
+                    remedy: "leave --only out, or reload the agent first")
+            }
+            if isNew { try takeOver(text) }
         }
         let evicted = Set(body.evict ?? [])
         let plan = try await plan(PlanBody(only: body.only, evict: body.evict))

@@ -22,6 +22,8 @@ final class HostKeeper: Sendable {
     let options: AgentOptions
     let logger: Logger
     let stop = StopFlag()
+    /// Reasons to look at the leases.
+    let work: Triggers
     private let queue = DispatchQueue(label: "host")
     private let reads = DispatchQueue(label: "reads")
     let state: Mutex<State>
@@ -39,12 +41,13 @@ final class HostKeeper: Sendable {
 
     init(
         kernel: any HostKernel, manager: LeaseManager, ledger: Ledger, declared: DeclaredHost, hub: EventHub,
-        options: AgentOptions, logger: Logger
+        work: Triggers, options: AgentOptions, logger: Logger
     ) {
         self.kernel = kernel
         self.manager = manager
         self.ledger = ledger
         self.hub = hub
+        self.work = work
         self.options = options
         self.logger = logger
         state = Mutex(State(declared: declared))
@@ -82,7 +85,7 @@ final class HostKeeper: Sendable {
     }
 
     /// Ends leases whose time is over or whose consumer has gone, and finishes what is on its way back.
-    func runLeases(_ work: Triggers) async {
+    func runLeases() async {
         var failures = 0
         var told: Set<String> = []
         var iterator = work.signals.makeAsyncIterator()
@@ -150,12 +153,29 @@ final class HostKeeper: Sendable {
         do {
             try await look()
             guard !options.isObserveOnly else { return }
-            // Before anything is mended: a lease whose VF was taken away must not get the one that is made in its place.
-            _ = await manager.reconcile()
-            try await converge()
+            // Whoever asks meanwhile for a VF of a port that lacks some waits for what becomes of it.
+            try await manager.maintaining(incompletePorts()) {
+                // Before anything is mended: a lease whose VF was taken away must not get the one that is made in its
+                // place.
+                if !(await manager.reconcile()).isEmpty { work.add() }
+                try await converge()
+            }
         } catch {
             await note("error", "host", "the host cannot be read: \(error)")
         }
+    }
+
+    /// The declared ports that have not as many VFs as are declared.
+    private func incompletePorts() -> Set<PCIAddress> {
+        let host = manager.observedHost
+        let resolver = IdentityResolver(host: host, files: kernel.files, knownSerials: [:])
+        return Set(
+            state.withLock { $0.declared }.physicalFunctions.compactMap { declared in
+                // What is not there or not clear is the planner's business to tell.
+                guard let port = try? resolver.resolve(declared.identity) else { return nil }
+                let address = port.pci.address
+                return host.virtualFunctions(of: address).count == declared.virtualFunctions ? nil : address
+            })
     }
 
     func look(isStart: Bool = false) async throws {
@@ -259,16 +279,19 @@ struct Attempts {
     /// Whether a plan is tried now.
     mutating func isDue(_ plan: String, at now: SuspendingClock.Instant = .now) -> Bool {
         next = nil
-        guard let (count, last) = tried[plan] else { return true }
-        let due = last + min(.seconds(1 << min(count - 1, 9)), .seconds(300))
-        if due <= now { return true }
+        guard let due = due(plan), due > now else { return true }
         next = due
         return false
     }
 
-    /// Remembers that a plan was tried.
-    mutating func add(_ plan: String, at now: SuspendingClock.Instant = .now) {
+    private func due(_ plan: String) -> SuspendingClock.Instant? {
+        tried[plan].map { count, last in last + min(.seconds(1 << min(count - 1, 9)), .seconds(300)) }
+    }
+
+    /// Remembers that a plan was tried. One that failed is due again by itself, also when the kernel tells of nothing.
+    mutating func add(_ plan: String, hasFailed: Bool = false, at now: SuspendingClock.Instant = .now) {
         tried[plan] = ((tried[plan]?.count ?? 0) + 1, now)
+        next = hasFailed ? due(plan) : nil
     }
 
     /// Nothing differs: what has stayed quiet for ten minutes is forgotten.

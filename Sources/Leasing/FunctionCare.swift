@@ -33,6 +33,14 @@ struct FunctionCare: Sendable {
         _ member: Pool.Member, settings: VirtualFunctionSettings, driver: DeclaredDriver?
     ) throws(LeasingError) {
         try describingErrors(member) {
+            // The last look before it is changed: the lease was being recorded meanwhile.
+            guard let function = try current(member) else {
+                throw LeasingError(.unprepared, "\(member.function.name) is not there any more", remedy: "ask again")
+            }
+            if let holder = try HostReader(kernel: kernel).holders(of: function).first {
+                throw LeasingError(
+                    .unprepared, "\(member.function.name) has come into use: \(holder)", remedy: "ask again")
+            }
             var isReloaded = false
             let wanted = settings.filled(from: member.policy)
             if let (link, index) = place(member) {

@@ -31,6 +31,11 @@ public struct FunctionIdentity: Sendable, Hashable, RawRepresentable, CustomStri
         rawValue = Self.hardware(port, host) + "/vf\(index)"
     }
 
+    /// Whether it is a VF of a port, one that is there or not.
+    func isVirtualFunction(of port: Function, in host: Host) -> Bool {
+        rawValue.hasPrefix(Self.hardware(port, host) + "/vf")
+    }
+
     private static func hardware(_ function: Function, _ host: Host) -> String {
         // The address that somebody has set is not the hardware's.
         if let mac = function.link?.permanentAddress?.mac, !mac.isZero {

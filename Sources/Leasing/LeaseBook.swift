@@ -109,7 +109,8 @@ extension PoolSet {
             uniquingKeysWith: { first, _ in first })
         var result: [FunctionIdentity: Placement.Occupation] = [:]
         for member in allMembers {
-            if let lease = byIdentity[member.identity] ?? byAddress[member.function.pci.address] {
+            let atPlace = member.identity.isPlace ? byAddress[member.function.pci.address] : nil
+            if let lease = byIdentity[member.identity] ?? atPlace {
                 result[member.identity] = .lease(lease)
             } else if maintained.contains(member.portAddress) {
                 result[member.identity] = .maintained

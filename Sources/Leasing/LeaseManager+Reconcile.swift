@@ -37,7 +37,19 @@ extension LeaseManager {
         return Reconciler.action(
             for: lease,
             Reconciler.Facts(
-                isPresent: member != nil, holders: holders, isConsumerAlive: isAlive(lease), isOver: isOver(lease)))
+                isPresent: member != nil || isAwaited(lease), holders: holders, isConsumerAlive: isAlive(lease),
+                isOver: isOver(lease)))
+    }
+
+    /// Whether a lease of an earlier boot waits for its VF: its port is there, and has none yet.
+    private func isAwaited(_ lease: Lease) -> Bool {
+        guard lease.boot != clock.now().boot else { return false }
+        return state.withLock { book in
+            book.host.physicalFunctions.contains { port in
+                lease.function.isVirtualFunction(of: port, in: book.host)
+                    && book.host.virtualFunctions(of: port.pci.address).isEmpty
+            }
+        }
     }
 
     private func isAlive(_ lease: Lease) -> Bool? {
@@ -61,14 +73,20 @@ extension LeaseManager {
         }
     }
 
+    /// Takes leases that outlive a reboot over into this boot.
+    ///
     /// After a reboot only the wall clock can tell how much of a lease's time is left. That is asked once: from then on
     /// the clock of this boot counts, whatever the wall clock does.
     private func anchorDeadlines() async throws(LeasingError) {
         let boot = clock.now().boot
         let changes = leases.compactMap { lease -> Ledger.Change? in
-            guard let deadline = lease.deadline, deadline.boot != boot else { return nil }
+            guard lease.boot != boot, ![.process, .namespace].contains(lease.consumer.kind), member(of: lease) != nil
+            else { return nil }
             var lease = lease
-            lease.deadline = clock.deadline(milliseconds: clock.remaining(until: deadline, length: length(lease)))
+            lease.boot = boot
+            lease.deadline = lease.deadline.map { deadline in
+                clock.deadline(milliseconds: clock.remaining(until: deadline, length: length(lease)))
+            }
             return Ledger.Change(lease: lease, path: [lease.state], cause: Cause(actor: "agent", "reboot"))
         }
         if !changes.isEmpty { try await record(changes) }

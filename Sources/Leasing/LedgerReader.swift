@@ -25,12 +25,21 @@ public struct LedgerReader: Sendable {
             configuration.readonly = true
             configuration.busyMode = .timeout(5)
             let database = try DatabaseQueue(path: path, configuration: configuration)
-            guard try database.read(LedgerSchema.migrator.hasCompletedMigrations) else { return nil }
+            guard try database.read(LedgerSchema.migrator.hasCompletedMigrations) else {
+                throw LeasingError(
+                    .ledger, "\(path) is of another version",
+                    remedy: "start the agent, or change a lease as root: either brings it up to date")
+            }
             return LedgerReader(database: database)
+        } catch let error as LeasingError {
+            throw error
         } catch {
             throw Ledger.failure(error, path)
         }
     }
+
+    /// Whether a state folder has a ledger.
+    public static func exists(in state: StateDirectory) -> Bool { access("\(state.path)/ledger.db", F_OK) == 0 }
 
     /// The notes after a number, oldest first.
     public func notes(after number: Int64, limit: Int) throws(LeasingError) -> [Note] {

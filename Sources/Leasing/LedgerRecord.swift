@@ -35,12 +35,12 @@ enum LedgerRecord {
     private static func update(_ lease: Lease, _ db: Database) throws {
         let statement = try db.cachedStatement(
             sql: """
-                UPDATE lease SET address = ?, name = ?, state = ?, reason = ?, settings = ?, driver = ?, before = ?,
+                UPDATE lease SET boot = ?, address = ?, name = ?, state = ?, reason = ?, settings = ?, driver = ?, before = ?,
                     driverBefore = ?, changed = ?, deadlineBoot = ?, deadlineMilliseconds = ?, deadlineTime = ?,
                     wasHeld = ?, idempotencyKey = ? WHERE id = ?
                 """)
         try statement.execute(arguments: [
-            lease.address.description, lease.name, lease.state.rawValue, lease.reason,
+            lease.boot, lease.address.description, lease.name, lease.state.rawValue, lease.reason,
             SettingsText.encode(lease.settings), lease.driver.map(encode), lease.before.map(SettingsText.encode),
             lease.driverBefore, lease.changed, lease.deadline?.boot, lease.deadline?.milliseconds,
             lease.deadline?.wall, lease.wasHeld ? 1 : 0, lease.idempotencyKey, lease.id,

@@ -10,6 +10,9 @@ public protocol DeviceWriter: Sendable {
 
     /// Ends the keeping of the file of that name.
     func letGo(of name: String)
+
+    /// Ends the keeping of the file of that name as soon as the writes that are under way now have returned.
+    func letGoWhenReturned(of name: String)
 }
 
 /// One attribute to write.
@@ -35,6 +38,9 @@ extension DeviceWriter {
 
     /// Does nothing.
     public func letGo(of name: String) {}
+
+    /// Does nothing.
+    public func letGoWhenReturned(of name: String) {}
 
     /// Writes one attribute.
     public func write(_ request: WriteRequest, deadline: Duration) throws(PCIError) {

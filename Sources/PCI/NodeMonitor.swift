@@ -37,12 +37,14 @@ public enum NodeMonitor {
             // Folders may have been made; a watch that is there already stays as it is.
             if events.contains(where: { $0.mask & UInt32(IN_CREATE) != 0 }) { watch() }
             let isOthers = state.withLock { state in
+                // What was lost may have been ours or anybody's.
+                if events.contains(where: { $0.mask & UInt32(IN_Q_OVERFLOW) != 0 }) { state.own = [:] }
                 // All are looked at, so that each of ours is taken off.
-                events.filter { event in
+                return !events.filter { event in
                     let isOpening = event.mask & UInt32(IN_OPEN | IN_CLOSE_WRITE | IN_CLOSE_NOWRITE) != 0
                     guard isOpening, let folder = watched[event.watch] else { return true }
                     return !state.takeOwn("\(folder)/\(event.name)")
-                }.isEmpty == false
+                }.isEmpty
             }
             if isOthers { each() }
         }

@@ -15,6 +15,10 @@ public final class WriterChannel: DeviceWriter, @unchecked Sendable {
     private let changed = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
     private var pending: [UInt64: Progress] = [:]
     private var nextIdentifier: UInt64 = 1
+    /// Writes that have not returned, whether anybody waits for them or not.
+    private var unreturned: Set<UInt64> = []
+    /// Files that are kept until some of those have.
+    private var kept: [String: Set<UInt64>] = [:]
     private var isClosed = false
     private var isEnding = false
     private var reader = pthread_t()
@@ -102,6 +106,7 @@ public final class WriterChannel: DeviceWriter, @unchecked Sendable {
             if got < 0, errno == EINTR { continue }
             pthread_mutex_lock(lock)
             if got == size {
+                if reply.started == 0 { returned(reply.id) }
                 // A reply to a write that nobody waits for any more is of no use.
                 if pending[reply.id] != nil {
                     pending[reply.id] = reply.started == 1 ? .running(thread: reply.thread) : .done(errno: reply.error)
@@ -127,6 +132,26 @@ public final class WriterChannel: DeviceWriter, @unchecked Sendable {
     public func letGo(of name: String) { _ = sluice_writer_keep(socket, name, -1) }
 
     /// See `DeviceWriter`.
+    public func letGoWhenReturned(of name: String) {
+        pthread_mutex_lock(lock)
+        let isDone = unreturned.isEmpty
+        if !isDone { kept[name] = unreturned }
+        pthread_mutex_unlock(lock)
+        if isDone { letGo(of: name) }
+    }
+
+    /// Takes note of a write's end; the lock is held.
+    private func returned(_ identifier: UInt64) {
+        unreturned.remove(identifier)
+        for name in kept.keys {
+            kept[name]?.remove(identifier)
+            guard kept[name]?.isEmpty ?? false else { continue }
+            kept[name] = nil
+            letGo(of: name)
+        }
+    }
+
+    /// See `DeviceWriter`.
     public func write(_ requests: [WriteRequest], deadline: Duration) -> [PCIError?] {
         let identifiers = requests.map { send($0) }
         var limit = timespec()
@@ -144,6 +169,7 @@ public final class WriterChannel: DeviceWriter, @unchecked Sendable {
         let identifier = nextIdentifier
         nextIdentifier += 1
         pending[identifier] = .sent
+        unreturned.insert(identifier)
         pthread_mutex_unlock(lock)
         var message = sluice_write_request()
         message.id = identifier
@@ -171,6 +197,7 @@ public final class WriterChannel: DeviceWriter, @unchecked Sendable {
         if failure != 0 {
             pthread_mutex_lock(lock)
             pending[identifier] = .done(errno: failure)
+            returned(identifier)
             pthread_mutex_unlock(lock)
         }
         return identifier

@@ -82,10 +82,12 @@ struct BlockDevices {
         return holders
     }
 
-    /// Mount points by device number, `259:0`, and by source, `/dev/nvme0n1`, from this process's mount namespace.
+    /// Mount points by device number, `259:0`, and by source, `/dev/nvme0n1`, from the mount namespaces of this process and
+    /// of the first one: a service may have been given one of its own, in which some are hidden.
     private func mountPoints() -> [String: [String]] {
         var points: [String: [String]] = [:]
-        for line in (((try? files.wholeText("/proc/self/mountinfo")) ?? nil) ?? "").split(separator: "\n") {
+        let texts = ["/proc/self/mountinfo", "/proc/1/mountinfo"].compactMap { (try? files.wholeText($0)) ?? nil }
+        for line in Set(texts.flatMap { $0.split(separator: "\n") }) {
             let words = line.split(separator: " ")
             guard words.count > 4 else { continue }
             points[String(words[2]), default: []].append(String(words[4]))

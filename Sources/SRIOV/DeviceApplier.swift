@@ -60,7 +60,9 @@ struct DeviceApplier: Sendable {
         }
         if isComplete { verify(address, &report) }
         // While a write hangs the claim stays: the next apply is told.
-        if !report.errors.contains(where: { $0.code == .hung }) {
+        if report.errors.contains(where: { $0.code == .hung }) {
+            kernel.writer.letGoWhenReturned(of: "\(address)")
+        } else {
             claim.release()
             kernel.writer.letGo(of: "\(address)")
         }

@@ -39,15 +39,18 @@ public struct HostReader: Sendable {
 
     /// Who uses one function now. Where VFIO tells at once that nobody does, the processes are not looked through.
     public func holders(of function: PCIFunction) throws -> [Holder] {
-        if function.isBoundToVFIO, !function.classCode.isStorage, let group = function.iommuGroup,
-            kernel.isOpen(group: group) == false
-        {
-            return []
-        }
+        let group = function.isBoundToVFIO && !function.classCode.isStorage ? function.iommuGroup : nil
+        if let group, kernel.isOpen(group: group) == false { return [] }
         // Only a driver of the kernel makes netdevs, and not every one makes them right below its function.
         let hasNetdev = function.driver != nil && !function.isBoundToVFIO
         let links = hasNetdev || function.hasNetdevElsewhere ? try kernel.links(.linksOnly) : []
-        return try HolderScanner(kernel: kernel).holders(of: [function], links: links)[function.address] ?? []
+        let found = try HolderScanner(kernel: kernel).holders(of: [function], links: links)[function.address] ?? []
+        // Before Linux 6.17 nothing tells who has a device open whose group is closed already. Asked twice, because
+        // another look of our own may have had the group open.
+        if found.isEmpty, let group, kernel.isOpen(group: group) == true {
+            return [Holder(.process(pid: 0, command: "a process that cannot be seen"), through: "/dev/vfio/\(group)")]
+        }
+        return found
     }
 
     private func assemble(_ functions: [PCIFunction], _ links: [Link], _ holders: [PCIAddress: [Holder]]) -> [Function]

@@ -50,7 +50,11 @@ public final class Journal: Sendable {
         // A device that is refused, even in part, is owed its settings as before.
         let touched = Set(plan.devices.filter { !$0.steps.isEmpty && $0.refusals.isEmpty }.compactMap(\.address))
         var leftOver = ""
-        for device in interrupted?.devices ?? [] where !touched.contains(device.address) {
+        // One of which nothing is left to do is owed nothing.
+        let settled = Set(
+            plan.devices.filter { $0.steps.isEmpty && $0.refusals.isEmpty }.compactMap(\.address))
+        for device in interrupted?.devices ?? []
+        where !touched.contains(device.address) && !settled.contains(device.address) {
             leftOver += interrupted?.owed[device.address].map { record($0, device.address, name: device.name) } ?? ""
         }
         try state.replace(name, with: text + leftOver)

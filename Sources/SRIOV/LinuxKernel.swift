@@ -118,7 +118,8 @@ public struct LinuxKernel: HostKernel {
             close(descriptor)
             return false
         }
-        return errno == EBUSY ? true : nil
+        // What may not be looked at counts as in use.
+        return [EBUSY, EPERM, EACCES].contains(errno) ? true : nil
     }
 
     /// See `HostKernel`.

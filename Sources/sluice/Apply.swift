@@ -46,6 +46,9 @@ struct Apply: ParsableCommand {
         let declared = try HostFileOptions.load(file)
         let worker: any ApplyWorker
         if let client = options.agent.client {
+            if noWait || deadline != 120 {
+                Output.error("The agent does the work: --no-wait and --deadline are without effect.")
+            }
             worker = AgentWorker(client: client, body: try options.body())
         } else {
             worker = LocalWorker(
@@ -197,7 +200,7 @@ private final class LocalWorker: ApplyWorker {
             return waits
         }
         // Where nothing was ever leased no ledger is made for it.
-        let hasLedger = try LedgerReader.open(in: options.stateDirectory) != nil
+        let hasLedger = LedgerReader.exists(in: options.stateDirectory)
         return (lock, hasLedger ? try Ledger(in: options.stateDirectory) : nil)
     }
 

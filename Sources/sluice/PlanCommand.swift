@@ -37,10 +37,16 @@ struct PlanOptions: ParsableArguments {
         options.only = Set(only)
         var interrupted: Journal.Interrupted?
         if isLive {
-            interrupted = try Journal.interrupted(in: stateDirectory)
-            options.interrupted = interrupted?.owed ?? [:]
-            options.busy = try DeviceClaim.unreturned(in: stateDirectory, deadline: isApplying ? .seconds(30) : nil)
-            options.knownSerials = try KnownSerials(state: stateDirectory, files: kernel.files).current()
+            do throws(SRIOVError) {
+                interrupted = try Journal.interrupted(in: stateDirectory)
+                options.interrupted = interrupted?.owed ?? [:]
+                options.busy = try DeviceClaim.unreturned(
+                    in: stateDirectory, deadline: isApplying ? .seconds(30) : nil)
+                options.knownSerials = try KnownSerials(state: stateDirectory, files: kernel.files).current()
+            } catch {
+                // An ordinary user may plan, and is told what could not be seen.
+                if isRoot || isApplying { throw error }
+            }
         }
         var host = try HostReader(kernel: kernel).read(knownSerials: options.knownSerials)
         host.add(leases)

@@ -137,7 +137,8 @@ extension LabSuite {
             defer { unsetenv("WATCHDOG_USEC") }
             let agent = try AgentProcess(
                 prefix: [
-                    "systemd-socket-activate", "-E", "NOTIFY_SOCKET", "-E", "WATCHDOG_USEC", "-l",
+                    "systemd-socket-activate", "-E", "LD_LIBRARY_PATH", "-E", "PATH", "-E", "NOTIFY_SOCKET", "-E",
+                    "WATCHDOG_USEC", "-l",
                     AgentProcess.socketPath,
                 ],
                 wakeUp: {

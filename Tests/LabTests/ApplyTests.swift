@@ -237,7 +237,7 @@ extension LabSuite {
                 let number = Int.random(in: 1...(call == "sendto" ? 24 : isUp ? 9 : 3), using: &generator)
                 let place = "seed \(seed), round \(round), \(call) \(number), \(isUp ? "up" : "down")"
                 let killed = try Command([
-                    "strace", "-f", "--seccomp-bpf", "-o", "/dev/null", "-e", "trace=\(call)", "-e",
+                    "strace", "-f", "-o", "/dev/null", "-e", "trace=\(call)", "-e",
                     "inject=\(call):signal=KILL:when=\(number)", "sluice", "apply", "-f", file, "--yes",
                 ]).finish()
                 if killed.status == 128 + SIGKILL { interrupted += 1 }
