@@ -17,6 +17,8 @@ struct LeaseBook: Sendable {
     /// Ports whose functions are being created or configured, with how often, and the requests that wait for the end.
     var maintained: [PCIAddress: Int] = [:]
     var waitingForPorts: [CheckedContinuation<Void, Never>] = []
+    /// How often a port has ceased to be maintained: whoever has seen it so meanwhile looks again.
+    var maintenanceEnds = 0
     /// Leases whose request failed and could not give them back: `reconcile` does.
     var abandoned: Set<String> = []
     /// Functions that somebody has used without a lease: they are reset before they are given to anybody.

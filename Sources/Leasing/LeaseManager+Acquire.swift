@@ -70,11 +70,12 @@ extension LeaseManager {
             tries += 1
             let decision: Placement.Decision
             let reserved: [Lease]
+            let ends = state.withLock { $0.maintenanceEnds }
             do throws(LeasingError) {
                 (decision, reserved) = try reserve(request)
             } catch {
                 // What is missing may be on a port that is being configured.
-                if error.code == .exhausted, await waitForPorts() { continue }
+                if error.code == .exhausted, await waitForPorts(since: ends) { continue }
                 throw error
             }
             let mayTryAgain = tries <= 2 * decision.chosen.count + decision.passed.count

@@ -96,6 +96,7 @@ public final class LeaseManager: Sendable {
         state.withLock { book in for port in ports { book.maintained[port, default: 0] += 1 } }
         defer {
             let waiting = state.withLock { book in
+                book.maintenanceEnds += 1
                 for port in ports {
                     let rest = (book.maintained[port] ?? 1) - 1
                     book.maintained[port] = rest > 0 ? rest : nil
@@ -108,19 +109,20 @@ public final class LeaseManager: Sendable {
         return try await body()
     }
 
-    /// Waits until no port is maintained; false at once when none is.
-    func waitForPorts() async -> Bool {
-        var hasWaited = false
+    /// Waits until a port that is maintained is so no more; false at once when none is, and none has ceased to be since a
+    /// count of such ends was taken.
+    func waitForPorts(since ends: Int) async -> Bool {
+        var hasEnded = false
         await withCheckedContinuation { continuation in
             let isWaiting = state.withLock { book in
-                guard !book.maintained.isEmpty else { return false }
+                hasEnded = book.maintenanceEnds != ends || !book.maintained.isEmpty
+                guard book.maintenanceEnds == ends, !book.maintained.isEmpty else { return false }
                 book.waitingForPorts.append(continuation)
                 return true
             }
-            hasWaited = isWaiting
             if !isWaiting { continuation.resume() }
         }
-        return hasWaited
+        return hasEnded
     }
 
     /// Takes over a new picture of the host and its pools, and watches who uses functions without a lease.

@@ -191,6 +191,24 @@ import Testing
         withExtendedLifetime(ledger) {}
     }
 
+    @Test("Whoever asks for what is being configured waits for its end, however short before it that was")
+    func maintained() async throws {
+        let fixture = try LeaseFixture()
+        let manager = try fixture.manager()
+        let ports = Set(try HostReader(kernel: fixture.kernel).read().physicalFunctions.map(\.pci.address))
+        for _ in 0..<50 {
+            try await withThrowingTaskGroup { group in
+                group.addTask { try await manager.maintaining(ports) { await Task.yield() } }
+                group.addTask {
+                    let leases = try await manager.acquire(request { $0.count = 28 }, actor: "test").leases
+                    for lease in leases { _ = try await manager.release(lease.id, actor: "test") }
+                }
+                try await group.waitForAll()
+            }
+        }
+        #expect(manager.leases.isEmpty)
+    }
+
     @Test("Limits of a pool hold for each consumer")
     func limits() async throws {
         let fixture = try LeaseFixture(
