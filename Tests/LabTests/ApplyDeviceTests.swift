@@ -58,6 +58,25 @@ extension LabSuite.ApplyTests {
         #expect(vfs.count == 4 && vfs.allSatisfy { $0.pci.driver == "vfio-pci" })
     }
 
+    @Test("A port with VFs makes itself no address and takes none, also when it was up before; its MTU is as declared")
+    func quietPort() throws {
+        func value(_ name: String) throws -> String? {
+            try LiveFileTree().text("/proc/sys/net/ipv6/conf/ens12/\(name)")
+        }
+        try Lab.run(["ip", "link", "set", "ens12", "up", "addrgenmode", "eui64"])
+        try Lab.write("1", to: "/proc/sys/net/ipv6/conf/ens12/accept_ra")
+        let file = try Lab.file("quiet.yaml", port(2) + "\n    mtu: 2000\n")
+        let plan = try Lab.sluice("plan", "-f", file)
+        #expect(plan.output.contains("turn off IPv6 autoconfiguration"), "\(plan)")
+        #expect(plan.output.contains("MTU 1500 → 2000"), "\(plan)")
+        let applied = try Lab.sluice("apply", "-f", file, "--yes")
+        #expect(applied.status == 0, "\(applied)")
+        #expect(try value("accept_ra") == "0" && value("autoconf") == "0" && value("addr_gen_mode") == "1")
+        #expect(try Lab.host().functions.first { $0.name == "ens12" }?.link?.mtu == 2000)
+        #expect(try Lab.sluice("plan", "-f", file).status == 0)
+        try Lab.run(["ip", "link", "set", "ens12", "mtu", "1500"])
+    }
+
     @Test("A setting that the driver lacks fails for its VF, and the others are set")
     func unsupportedSetting() throws {
         let text =
