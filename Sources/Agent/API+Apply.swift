@@ -1,5 +1,4 @@
 internal import AgentAPI
-internal import FoundationEssentials
 internal import HTTPTypes
 internal import HummingbirdCore
 internal import Leasing
@@ -48,11 +47,7 @@ private struct ServerSentEvent: Sendable {
     var text: String
 
     init(_ kind: String, _ value: some Encodable) {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        // These values have nothing that JSON cannot hold.
-        let data = (try? encoder.encode(value)).map { String(decoding: $0, as: UTF8.self) } ?? "{}"
-        text = "event: \(kind)\ndata: \(data)\n\n"
+        text = "event: \(kind)\ndata: \(eventData(value))\n\n"
     }
 
     init(_ event: ApplyEvent) {

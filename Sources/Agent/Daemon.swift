@@ -29,7 +29,7 @@ public struct Daemon: Sendable {
     /// then. And when it cannot go on: the kernel's events end.
     public func run() async throws {
         allowManyDescriptors()
-        let declared = try HostFile.parse(try HostKeeper.load(options.hostFile), file: options.hostFile)
+        let declared = try HostFile.parse(try HostFile.text(of: options.hostFile), file: options.hostFile)
         let (triggers, work) = (Triggers(), Triggers())
         let hub = EventHub()
         let ledger = try Ledger(in: options.state) { hub.publish($0, $1) }

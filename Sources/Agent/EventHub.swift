@@ -15,16 +15,9 @@ struct AgentEvent: Sendable {
     init(_ event: RecordedEvent) {
         position = event.position
         switch event.content {
-        case .transition(let transition): (kind, data) = ("lease", Self.json(TransitionView(transition)))
-        case .note(let note): (kind, data) = (note.kind, Self.json(NoteView(note)))
+        case .transition(let transition): (kind, data) = ("lease", eventData(TransitionView(transition)))
+        case .note(let note): (kind, data) = (note.kind, eventData(NoteView(note)))
         }
-    }
-
-    private static func json(_ value: some Encodable) -> String {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        // These values have nothing that JSON cannot hold.
-        return (try? encoder.encode(value)).map { String(decoding: $0, as: UTF8.self) } ?? "{}"
     }
 
     /// The event as server-sent events have it.
@@ -100,4 +93,12 @@ extension EventHub.State {
         }
         return overflowing
     }
+}
+
+/// The data of a server-sent event: a JSON object in one line.
+func eventData(_ value: some Encodable) -> String {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+    // These values have nothing that JSON cannot hold.
+    return (try? encoder.encode(value)).map { String(decoding: $0, as: UTF8.self) } ?? "{}"
 }

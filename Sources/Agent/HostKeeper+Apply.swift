@@ -129,7 +129,7 @@ extension HostKeeper {
         Systemd.notify("RELOADING=1\nMONOTONIC_USEC=\(monotonicMicroseconds())")
         defer { Systemd.notify("READY=1") }
         do {
-            try takeOver(try Self.load(options.hostFile))
+            try takeOver(try HostFile.text(of: options.hostFile))
             await note("apply", options.hostFile, "the host file was read again")
         } catch {
             await note("error", "hostfile.invalid", "the host file is not taken over: \(error)")
@@ -151,19 +151,6 @@ extension HostKeeper {
         manager.update(host: host, pools: pools)
     }
 
-    /// Reads a host file's text.
-    static func load(_ path: String) throws -> String {
-        guard let bytes = try LiveFileTree().contents(path, limit: HostFile.maximumSize + 1) else {
-            throw SRIOVError(
-                .hostFileUnreadable, "there is no host file \(path)",
-                remedy: "write one, or name it with --file; Documentation/host-file.md has examples")
-        }
-        guard let text = String(validating: bytes, as: UTF8.self) else {
-            throw SRIOVError(.hostFileUnreadable, "\(path) is not text in UTF-8", remedy: "save it as UTF-8")
-        }
-        return text
-    }
-
     // MARK: Requests
 
     /// The plan to a host file that is sent, or to the agent's own.
@@ -180,7 +167,7 @@ extension HostKeeper {
         _ body: PlanBody, onEvent: @escaping @Sendable (ApplyEvent) -> Void = { _ in }
     ) async throws -> [DeviceReport] {
         if let text = body.hostFile {
-            guard text == (try? Self.load(options.hostFile)) else {
+            guard text == (try? HostFile.text(of: options.hostFile)) else {
                 throw SRIOVError(
                     .foreignHostFile,
                     "the agent keeps this host as \(options.hostFile) says, and would undo another file",

@@ -23,6 +23,22 @@ public enum HostFile {
         return count
     }
 
+    /// The text of a host file; the name is what it is called in messages.
+    ///
+    /// Throws `hostfile.unreadable` when there is none, or it is not text.
+    public static func text(of path: String, name: String? = nil) throws -> String {
+        let name = name ?? path
+        guard let bytes = try LiveFileTree().contents(path, limit: maximumSize + 1) else {
+            throw SRIOVError(
+                .hostFileUnreadable, "there is no host file \(name)",
+                remedy: "write one (Documentation/host-file.md has examples), or name it with -f FILE")
+        }
+        guard let text = String(validating: bytes, as: UTF8.self) else {
+            throw SRIOVError(.hostFileUnreadable, "\(name) is not text in UTF-8", remedy: "save it as UTF-8")
+        }
+        return text
+    }
+
     /// Parses a host file. Nothing of a file with a mistake is used: all mistakes are thrown together, in the order of
     /// the text.
     public static func parse(_ text: String, file: String) throws(HostFileErrors) -> DeclaredHost {

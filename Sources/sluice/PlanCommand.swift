@@ -88,7 +88,8 @@ struct PlanCommand: ParsableCommand {
         let declared = try HostFileOptions.load(options.declaration.file)
         var summary: String?
         let view: PlanView
-        if source.isLive, let client = options.agent.client {
+        let client = source.isLive ? options.agent.client : nil
+        if let client {
             view = try client.send("POST", "/v1/plans", options.body())
         } else {
             let leases = source.isLive ? try options.agent.recordedLeases() : []
@@ -102,7 +103,7 @@ struct PlanCommand: ParsableCommand {
         } else {
             if let summary { Output.line(summary + "\n") }
             // Without root the processes of others are not seen, and "free" would be a guess.
-            let isSure = !source.isLive || isRoot || options.agent.client != nil
+            let isSure = !source.isLive || isRoot || client != nil
             Output.line(view.text(knowsHolders: isSure) + (view.isEmpty ? "" : " Nothing has been changed."))
             if !isSure { Output.error("Not run as root: who has a function open could not be seen.") }
         }

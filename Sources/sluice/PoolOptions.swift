@@ -58,9 +58,9 @@ struct HostFileOptions: ParsableArguments {
 
     /// A host file's text, and what it is called where a place in it is told. Standard input is read once and kept.
     static func read(_ path: String) throws -> (text: String, name: String) {
-        guard path == "-" else { return (try contents(of: path, name: path), path) }
+        guard path == "-" else { return (try HostFile.text(of: path), path) }
         let text = try standardInput.withLock { kept in
-            let text = try kept ?? contents(of: "/dev/stdin", name: "standard input")
+            let text = try kept ?? HostFile.text(of: "/dev/stdin", name: "standard input")
             kept = text
             return text
         }
@@ -68,16 +68,4 @@ struct HostFileOptions: ParsableArguments {
     }
 
     private static let standardInput = Mutex<String?>(nil)
-
-    private static func contents(of path: String, name: String) throws -> String {
-        guard let bytes = try LiveFileTree().contents(path, limit: HostFile.maximumSize + 1) else {
-            throw SRIOVError(
-                .hostFileUnreadable, "there is no host file \(name)",
-                remedy: "write one (Documentation/host-file.md has examples), or name it with -f FILE")
-        }
-        guard let text = String(validating: bytes, as: UTF8.self) else {
-            throw SRIOVError(.hostFileUnreadable, "\(name) is not text in UTF-8", remedy: "save it as UTF-8")
-        }
-        return text
-    }
 }
