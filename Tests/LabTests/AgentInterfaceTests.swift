@@ -22,7 +22,7 @@ extension LabSuite {
             let id = try #require(try agent.leases().first?.id)
             let resized = try Lab.file(
                 "resized.yaml",
-                AgentProcess.hostFile.replacing("ens12 }, virtualFunctions: 7", with: "ens12 }, virtualFunctions: 3"))
+                AgentProcess.hostFile().replacing("ens12 }, virtualFunctions: 2", with: "ens12 }, virtualFunctions: 1"))
             let commands: [[String]] = [
                 ["pool", "list", "-f", file], ["pool", "show", "tenant", "-f", file], ["lease", "list"],
                 ["lease", "show", id, "-o", "json"], ["lease", "history", "ens12 vf 0"], ["list", "-o", "json"],
@@ -46,16 +46,16 @@ extension LabSuite {
         @Test("An apply through the agent tells its steps; another file than the agent's is refused")
         func applyThroughAgent() throws {
             let agent = try AgentProcess()
-            let changed = AgentProcess.hostFile.replacing(
-                "netdev: ens11 }, virtualFunctions: 7, driver: vfio-pci",
-                with: "netdev: ens11 }, virtualFunctions: 7, driver: vfio-pci, defaults: { vlan: { id: 9 } }")
+            let changed = AgentProcess.hostFile().replacing(
+                "netdev: ens11 }, virtualFunctions: 2, driver: vfio-pci",
+                with: "netdev: ens11 }, virtualFunctions: 2, driver: vfio-pci, defaults: { vlan: { id: 9 } }")
             let other = try Lab.file("other.yaml", changed)
             let refused = try Lab.sluice("apply", "-f", other, "--yes")
             #expect(refused.status == 1 && refused.error.contains("hostfile.foreign"), "\(refused)")
             _ = try Lab.file("agent-\(getpid()).yaml", changed)
             let applied = try Lab.sluice("apply", "-f", agent.file, "--yes")
-            #expect(applied.status == 0 && applied.output.contains("ens11  1/1  settings of 7 VFs: done"), "\(applied)")
-            #expect(applied.output.contains("ens11  7 functions as declared, verified"), "\(applied)")
+            #expect(applied.status == 0 && applied.output.contains("ens11  1/1  settings of 2 VFs: done"), "\(applied)")
+            #expect(applied.output.contains("ens11  2 functions as declared, verified"), "\(applied)")
             let again = try Lab.sluice("apply", "-f", agent.file, "--yes")
             #expect(again.status == 0 && again.output == "Nothing to do: the host is as declared.\n", "\(again)")
             let mistaken = try Lab.sluice("plan", "-f", try Lab.file("mistake.yaml", "pools: 3\n"))
@@ -68,9 +68,9 @@ extension LabSuite {
             let lease = try #require(try agent.acquire().leases.first)
             let follower = try Command(["sluice", "events", "--follow", "--after", "0-0"])
             // What was before it asked, and what comes while it listens.
-            while !follower.outputSoFar.contains("preparing → active") {}
+            try Lab.wait(for: "the past") { follower.outputSoFar.contains("preparing → active") }
             _ = try agent.release(lease.id)
-            while !follower.outputSoFar.contains("scrubbing → free") {}
+            try Lab.wait(for: "what happens") { follower.outputSoFar.contains("scrubbing → free") }
             follower.kill(SIGTERM)
             #expect(try follower.finish().output.contains("lease \(lease.id)"))
             _ = try agent.stop()
@@ -143,7 +143,9 @@ extension LabSuite {
                 ],
                 wakeUp: {
                     // systemd's program listens as soon as it has started; the first request starts the agent.
-                    while (try? AgentProcess.connect().get("/v1/pools", as: [PoolView].self)) == nil {}
+                    try? Lab.wait(for: "an answer") {
+                        (try? AgentProcess.connect().get("/v1/pools", as: [PoolView].self)) != nil
+                    }
                 })
             let pools: [PoolView] = try agent.client().get("/v1/pools")
             #expect(pools.map(\.name) == ["tenant"])

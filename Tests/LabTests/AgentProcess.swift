@@ -8,17 +8,20 @@ import Testing
 /// A real sluiced beside the test, with a host file of its own. It tells through sd_notify when it is ready.
 final class AgentProcess {
     static let socketPath = "/run/sluice/sluice.sock"
-    static let hostFile = """
+    /// One pool of the VFs of all four ports. The kernel takes a second for a few VFs, so there are no more than needed.
+    static func hostFile(virtualFunctions count: Int = 2) -> String {
+        """
         physicalFunctions:
-          - { match: { netdev: ens10 }, virtualFunctions: 7, driver: vfio-pci, defaults: { trust: off } }
-          - { match: { netdev: ens11 }, virtualFunctions: 7, driver: vfio-pci }
-          - { match: { netdev: ens12 }, virtualFunctions: 7, driver: vfio-pci }
-          - { match: { netdev: ens13 }, virtualFunctions: 7, driver: vfio-pci }
+          - { match: { netdev: ens10 }, virtualFunctions: \(count), driver: vfio-pci, defaults: { trust: off } }
+          - { match: { netdev: ens11 }, virtualFunctions: \(count), driver: vfio-pci }
+          - { match: { netdev: ens12 }, virtualFunctions: \(count), driver: vfio-pci }
+          - { match: { netdev: ens13 }, virtualFunctions: \(count), driver: vfio-pci }
         pools:
           tenant:
             functions: [{ physicalFunction: ens10 }, { match: { netdev: ens11 } }, { match: { numaNode: 1 } }]
             settings: { vlan: { id: 42 } }
         """
+    }
 
     private(set) var command: Command
     /// The host file that it was started with.
@@ -29,7 +32,7 @@ final class AgentProcess {
 
     /// Starts an agent, below another program if there is a prefix; the closure may have to wake it.
     init(
-        _ hostFile: String = AgentProcess.hostFile, arguments: [String] = [], prefix: [String] = [],
+        _ hostFile: String = AgentProcess.hostFile(), arguments: [String] = [], prefix: [String] = [],
         wakeUp: @escaping @Sendable () -> Void = {}
     ) throws {
         file = try Lab.file("agent-\(getpid()).yaml", hostFile)

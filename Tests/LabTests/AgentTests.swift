@@ -23,7 +23,7 @@ extension LabSuite {
         func tenants() throws {
             let agent = try AgentProcess()
             let clean = try Lab.host().functions.compactMap(\.settings)
-            #expect(clean.count == 28)
+            #expect(clean.count == 8)
             let trace = try FunctionLevelResets()
             let grant = try agent.acquire {
                 var settings = SettingsView()
@@ -74,7 +74,7 @@ extension LabSuite {
             }
             print("VFs removed to lost, with the removal itself: \(duration)")
             // It creates them again, and keeps the lost one from others.
-            let all = try agent.acquire { $0.count = 27 }.leases
+            let all = try agent.acquire { $0.count = 7 }.leases
             #expect(!all.contains { $0.function == lease.function })
             #expect(try agent.release(lease.id).state == "free")
         }
@@ -83,11 +83,11 @@ extension LabSuite {
         func drift() throws {
             let agent = try AgentProcess()
             _ = try agent.event(within: 10) {
-                try Lab.run(["ip", "link", "set", "ens10", "vf", "6", "trust", "on"])
+                try Lab.run(["ip", "link", "set", "ens10", "vf", "1", "trust", "on"])
             } _: {
                 $0.contains("\"kind\":\"apply\"")
             }
-            #expect(try Lab.host().functions.first { $0.name == "ens10 vf 6" }?.settings?.trust == false)
+            #expect(try Lab.host().functions.first { $0.name == "ens10 vf 1" }?.settings?.trust == false)
             let lease = try #require(try agent.acquire { $0.near = "0000:41:00.0" }.leases.first)
             let held = try VFIODevice(Lab.address(lease.address))
             defer { held.close() }
@@ -106,7 +106,7 @@ extension LabSuite {
             let vf = try #require(try Lab.host().functions.first { $0.name == "ens10 vf 0" })
             let held = try VFIODevice(vf.pci.address)
             defer { held.close() }
-            let all = try agent.acquire { $0.count = 27 }.leases
+            let all = try agent.acquire { $0.count = 7 }.leases
             #expect(!all.contains { $0.address == "\(vf.pci.address)" })
             #expect(throws: LeasingError.self) { try agent.acquire() }
             let pool: PoolView = try agent.client().get("/v1/pools/tenant")
@@ -127,7 +127,7 @@ extension LabSuite {
             try agent.waitFor("READY=1")
             #expect(agent.command.errorSoFar.contains("not taken over"))
             _ = try Lab.file(
-                "agent-\(getpid()).yaml", AgentProcess.hostFile.replacing("tenant:", with: "renamed:"))
+                "agent-\(getpid()).yaml", AgentProcess.hostFile().replacing("tenant:", with: "renamed:"))
             agent.command.kill(SIGHUP)
             try agent.waitFor("READY=1")
             let pools: [PoolView] = try agent.client().get("/v1/pools")

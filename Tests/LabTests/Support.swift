@@ -1,4 +1,5 @@
 import Glibc
+import HostFile
 import Netlink
 import PCI
 import SRIOV
@@ -43,6 +44,16 @@ enum Lab {
         try run(["rm", "-rf", "/var/lib/sluice"])
     }
 
+    /// Waits for something that nobody tells: looks fifty times a second, and fails after a minute.
+    static func wait(for what: String, until isMet: () throws -> Bool) throws {
+        let clock = ContinuousClock()
+        let deadline = clock.now + .seconds(60)
+        while try !isMet() {
+            try #require(clock.now < deadline, "waited in vain for \(what)")
+            usleep(20_000)
+        }
+    }
+
     static func write(_ value: String, to path: String) throws {
         try kernel().writer.write(
             WriteRequest(path: path, value: value, operation: "write \(path)"), deadline: .seconds(60))
@@ -59,6 +70,13 @@ enum Lab {
     /// Runs sluice and returns what it said.
     static func sluice(_ arguments: String...) throws -> Command.Result {
         try Command(["sluice"] + arguments).finish()
+    }
+
+    /// What `sluice plan` would show, without starting a program for it.
+    static func plan(_ file: String) throws -> Plan {
+        let kernel = try kernel()
+        let declared = try HostFile.parse(HostFile.text(of: file), file: file)
+        return Planner(host: try HostReader(kernel: kernel).read(), files: kernel.files).plan(to: declared)
     }
 
     static func file(_ name: String, _ text: String) throws -> String {
