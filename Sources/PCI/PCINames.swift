@@ -11,27 +11,17 @@ public struct PCINames: Sendable {
     /// No names at all.
     public init() {}
 
-    /// Takes the names of some models out of the file's bytes; the rest of its 40,000 lines is passed over.
+    /// Takes the names of some models out of the file's bytes. It has 40,000 lines, so they are not walked: a vendor's
+    /// line is searched for, and a device's among those that follow it.
     public init(_ bytes: [UInt8], for models: some Sequence<PCIModel>) {
-        let wanted = Set(models)
-        let wantedVendors = Set(wanted.map(\.vendor))
         bytes.withUnsafeBytes { buffer in
-            var vendor: UInt16?
-            var start = 0
-            while start < buffer.count {
-                let rest = UnsafeRawBufferPointer(rebasing: buffer[start...])
-                let newline = rest.baseAddress.flatMap { memchr($0, 10, rest.count) }.map(UnsafeRawPointer.init)
-                let end = start + (newline.flatMap { end in rest.baseAddress.map { end - $0 } } ?? rest.count)
-                defer { start = end + 1 }
-                let line = UnsafeRawBufferPointer(rebasing: buffer[start..<end])
-                guard let first = line.first, first != 35 else { continue }  // "#"
-                if first == 67, line.count > 1, line[1] == 32 { break }  // "C ": the classes follow the vendors
-                if first != 9 {
-                    vendor = Self.identifier(line, at: 0).flatMap { wantedVendors.contains($0) ? $0 : nil }
-                    if let vendor { vendors[vendor] = Self.name(line, from: 4) }
-                } else if let vendor, line.count > 1, line[1] != 9, let device = Self.identifier(line, at: 1) {
-                    let model = PCIModel(vendor: vendor, device: device)
-                    if wanted.contains(model) { devices[model] = Self.name(line, from: 5) }
+            let text = Text(bytes: buffer)
+            for (vendor, models) in Dictionary(grouping: Set(models), by: \.vendor) {
+                guard let line = text.restOfLine(after: fourDigits(vendor), in: 0..<buffer.count) else { continue }
+                vendors[vendor] = text.name(at: line)
+                let section = line..<text.endOfSection(after: line)
+                for model in models {
+                    devices[model] = text.restOfLine(after: "\t" + fourDigits(model.device), in: section).map(text.name)
                 }
             }
         }
@@ -66,15 +56,45 @@ public struct PCINames: Sendable {
         return "\(first) \(device)"
     }
 
-    private static func identifier(_ line: UnsafeRawBufferPointer, at offset: Int) -> UInt16? {
-        guard line.count >= offset + 4 else { return nil }
-        return hexadecimal(String(decoding: line[offset..<(offset + 4)], as: UTF8.self))
-            .map(UInt16.init(truncatingIfNeeded:))
-    }
+    /// The file's text: a vendor's line begins with its number, below it those of its devices with a tab, below each of
+    /// them those of its subsystems with two.
+    private struct Text {
+        let bytes: UnsafeRawBufferPointer
 
-    private static func name(_ line: UnsafeRawBufferPointer, from offset: Int) -> String {
-        let rest = line.dropFirst(offset).drop { $0 == 32 || $0 == 9 }
-        // A hostile file must not reach the terminal as control characters.
-        return String(decoding: rest.filter { $0 >= 0x20 && $0 != 0x7f }, as: UTF8.self)
+        /// Where the line that begins with a word and a blank goes on, searched for in a range of whole lines.
+        func restOfLine(after word: String, in range: Range<Int>) -> Int? {
+            let line = Array((word + " ").utf8)
+            guard let start = bytes.baseAddress else { return nil }
+            var position = range.lowerBound == 0 ? 0 : newline(after: range.lowerBound).map { $0 + 1 }
+            while let begin = position, begin + line.count <= range.upperBound {
+                if memcmp(start + begin, line, line.count) == 0 { return begin + line.count }
+                position = newline(after: begin).map { $0 + 1 }
+            }
+            return nil
+        }
+
+        /// Where the next line begins that is neither a device's nor a subsystem's, a comment or empty.
+        func endOfSection(after position: Int) -> Int {
+            var position = position
+            while let newline = newline(after: position) {
+                position = newline + 1
+                guard position < bytes.count else { break }
+                let first = bytes[position]
+                if first != UInt8(ascii: "\t"), first != UInt8(ascii: "#"), first != UInt8(ascii: "\n") { return newline }
+            }
+            return bytes.count
+        }
+
+        /// The rest of a line.
+        func name(at position: Int) -> String {
+            let rest = bytes[position..<(newline(after: position) ?? bytes.count)].drop { $0 == 0x20 || $0 == 0x09 }
+            // A hostile file must not reach the terminal as control characters.
+            return String(decoding: rest.filter { $0 >= 0x20 && $0 != 0x7f }, as: UTF8.self)
+        }
+
+        private func newline(after position: Int) -> Int? {
+            guard let start = bytes.baseAddress else { return nil }
+            return memchr(start + position, 10, bytes.count - position).map { UnsafeRawPointer($0) - start }
+        }
     }
 }

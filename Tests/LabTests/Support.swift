@@ -75,8 +75,11 @@ enum Lab {
     /// What `sluice plan` would show, without starting a program for it.
     static func plan(_ file: String) throws -> Plan {
         let kernel = try kernel()
-        let declared = try HostFile.parse(HostFile.text(of: file), file: file)
-        return Planner(host: try HostReader(kernel: kernel).read(), files: kernel.files).plan(to: declared)
+        var options = Planner.Options()
+        options.knownSerials = try KnownSerials(state: StateDirectory(), files: kernel.files).current()
+        let host = try HostReader(kernel: kernel).read(knownSerials: options.knownSerials)
+        return Planner(host: host, files: kernel.files, options: options)
+            .plan(to: try HostFile.parse(HostFile.text(of: file), file: file))
     }
 
     static func file(_ name: String, _ text: String) throws -> String {
