@@ -7,7 +7,7 @@ internal import SRIOV
 internal import SluiceTesting
 
 /// Runs the agent on four ports with 32 VFs each.
-func serve(_ folder: String, port: Int?) async throws {
+func serve(_ folder: String, port: Int?) throws {
     signal(SIGPIPE, SIG_IGN)
     let ports = (0..<4).compactMap { number in
         PCIAddress("0000:4\(number):00.0").map {
@@ -44,5 +44,5 @@ func serve(_ folder: String, port: Int?) async throws {
         log.logLevel = .warning
         return log
     }
-    try await Daemon(options: options, kernel: kernel, logger: logger).run()
+    try Daemon(options: options, kernel: kernel, logger: logger).run()
 }

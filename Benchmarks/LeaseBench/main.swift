@@ -23,7 +23,7 @@ let arguments = Array(CommandLine.arguments.dropFirst())
 do {
     switch arguments.first {
     case "serve" where [2, 3].contains(arguments.count):
-        try await serve(arguments[1], port: arguments.dropFirst(2).first.flatMap { Int($0) })
+        try serve(arguments[1], port: arguments.dropFirst(2).first.flatMap { Int($0) })
     case "load" where arguments.count == 4:
         guard let clients = Int(arguments[2]), let rounds = Int(arguments[3]), clients > 0, rounds > 0 else {
             fail("CLIENTS and ROUNDS are numbers")

@@ -60,11 +60,11 @@ struct API: Sendable {
             return response
         }
         // A plan changes nothing.
-        if method != .get, resource != .plans { try allowChange(peer) }
+        if method != .get, resource != .plans { try await allowChange(peer) }
         return try await perform(resource, request, peer)
     }
 
-    private func allowChange(_ peer: Peer?) throws {
+    private func allowChange(_ peer: Peer?) async throws {
         switch peer {
         case .certificate: break
         case .user(let uid) where uid == 0 || changeUIDs.contains(uid): break
@@ -79,12 +79,13 @@ struct API: Sendable {
                 status: 409, title: "Conflict", detail: "the agent only observes (--observe-only)",
                 code: "agent.observeOnly", remedy: "start the agent without it")
         }
-        // What was interrupted is finished first, and the VFs are made.
-        try requireReady()
+        // What was interrupted is finished first, and the VFs are made. That takes seconds; longer than a client's own
+        // patience nobody is kept waiting.
+        try requireReady(await keeper.readiness(within: .seconds(30)))
     }
 
-    private func requireReady() throws {
-        guard keeper.isReady else {
+    private func requireReady(_ isReady: Bool) throws {
+        guard isReady else {
             throw Problem(
                 status: 503, title: "Not ready", detail: "the host has not been looked at yet",
                 code: "agent.starting", remedy: "try again")
@@ -98,10 +99,10 @@ struct API: Sendable {
         switch resource {
         case .health:
             // The event loop answers, so what is asked for is the rest: the task that looks at the host, and the disk.
-            try keeper.checkHealth()
+            try await keeper.reading { try keeper.checkHealth() }
             return try Self.response(["status": "ok"])
         case .ready:
-            try requireReady()
+            try requireReady(keeper.isReady)
             return try Self.response(["status": "ready"])
         case .metrics: return try await metrics(request)
         case .host: return try Self.response(HostView(manager.host, drift: keeper.drift))
@@ -112,7 +113,7 @@ struct API: Sendable {
             }
             return try Self.response(
                 FunctionView(
-                    function, names: PCINames.load(for: [function.pci.model], files: LiveFileTree()),
+                    function, names: keeper.names,
                     pool: manager.pools.pool(of: FunctionIdentity(function, in: manager.host))))
         case .pools:
             let occupied = manager.occupied
@@ -149,7 +150,7 @@ struct API: Sendable {
     private func functions() -> [FunctionView] {
         let host = keeper.manager.host
         let assignable = host.functions.filter(\.isAssignable)
-        let names = PCINames.load(for: assignable.map(\.pci.model), files: LiveFileTree())
+        let names = keeper.names
         let pools = Dictionary(
             keeper.manager.pools.pools.flatMap { pool in pool.members.map { ($0.identity, pool.name) } },
             uniquingKeysWith: { first, _ in first })

@@ -1,4 +1,5 @@
 internal import AgentAPI
+internal import CLinux
 internal import Glibc
 internal import HostFile
 internal import Leasing
@@ -7,8 +8,6 @@ internal import NIOCore
 internal import NIOPosix
 internal import PCI
 public import SRIOV
-internal import ServiceLifecycle
-internal import UnixSignals
 
 /// The agent: composed of the host's keeper, the API, and what they listen to.
 public struct Daemon: Sendable {
@@ -27,8 +26,23 @@ public struct Daemon: Sendable {
     ///
     /// Throws when it cannot start: the ledger, the host file or the socket cannot be used; nothing has been changed
     /// then. And when it cannot go on: the kernel's events end.
-    public func run() async throws {
+    ///
+    /// It blocks the calling thread. All tasks are on one event loop, with the connections: nothing in them blocks, since
+    /// device work and the disk have threads of their own, and a program at rest has nothing that would wake it.
+    public func run() throws {
         allowManyDescriptors()
+        // Every thread that allocates may get an arena of its own, and few of them ever give back what a burst took.
+        mallopt(M_ARENA_MAX, 2)
+        let loop = MultiThreadedEventLoopGroup(numberOfThreads: 1).next()
+        let end = loop.makePromise(of: Void.self)
+        Task(executorPreference: LoopExecutor(loop: loop)) {
+            do { end.succeed(try await serve(on: loop)) } catch { end.fail(error) }
+        }
+        // The loop ends with the process: to shut it down takes a dispatcher.
+        try end.futureResult.wait()
+    }
+
+    private func serve(on loop: any EventLoop) async throws {
         let declared = try HostFile.parse(try HostFile.text(of: options.hostFile), file: options.hostFile)
         let (triggers, work) = (Triggers(), Triggers())
         let hub = EventHub()
@@ -44,13 +58,11 @@ public struct Daemon: Sendable {
             onHolderGone: { triggers.add { $0.host = true } })
         let keeper = HostKeeper(
             kernel: kernel, manager: manager, ledger: ledger, declared: declared, hub: hub, work: work,
-            options: options,
-            logger: logger)
+            options: options, logger: logger, loop: loop)
         let tls = try options.tcp.map { try TLSSettings($0) }
         let listeners = try sockets(tls)
         let api = API(keeper: keeper, changeUIDs: options.changeUIDs)
         let logger = logger
-        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let watch = HostWatch(triggers: triggers, logger: logger)
         try await withThrowingTaskGroup(of: End.self) { tasks in
             tasks.addTask {
@@ -72,7 +84,7 @@ public struct Daemon: Sendable {
             }
             for listener in listeners {
                 tasks.addTask {
-                    try await listener.run(on: group) { await api.respond($0, $1) }
+                    try await listener.run(on: loop) { await api.respond($0, $1) }
                     return .broken("nobody listens any more")
                 }
             }
@@ -82,7 +94,7 @@ public struct Daemon: Sendable {
                         if (try? await keeper.reading { try keeper.checkHealth() }) != nil {
                             Systemd.notify("WATCHDOG=1")
                         }
-                        try await Task.sleep(for: interval, clock: .suspending)
+                        try await loop.sleep(for: interval)
                     }
                     return .broken("the watchdog is not fed any more")
                 }
@@ -104,7 +116,6 @@ public struct Daemon: Sendable {
             tasks.cancelAll()
         }
         hub.close()
-        try? await group.shutdownGracefully()
     }
 
     /// How a task has ended.
@@ -148,11 +159,10 @@ public struct Daemon: Sendable {
     private func waitForSignals(
         _ triggers: Triggers, _ tls: TLSSettings?, _ tasks: inout ThrowingTaskGroup<End, any Error>
     ) async throws {
-        let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint, .sighup)
         let logger = logger
         tasks.addTask {
-            for await signal in signals {
-                guard signal == .sighup else { break }
+            for await signal in Signals.received() {
+                guard signal == SIGHUP else { break }
                 do {
                     try tls?.reload()
                 } catch {

@@ -129,7 +129,7 @@ extension HostKeeper {
         Systemd.notify("RELOADING=1\nMONOTONIC_USEC=\(monotonicMicroseconds())")
         defer { Systemd.notify("READY=1") }
         do {
-            try takeOver(try HostFile.text(of: options.hostFile))
+            try await blocking { [self] in try takeOver(try HostFile.text(of: options.hostFile)) }
             await note("apply", options.hostFile, "the host file was read again")
         } catch {
             await note("error", "hostfile.invalid", "the host file is not taken over: \(error)")

@@ -1,8 +1,8 @@
 internal import AgentAPI
-internal import Dispatch
 internal import HostFile
 internal import Leasing
 internal import Logging
+internal import NIOCore
 internal import Netlink
 internal import PCI
 internal import SRIOV
@@ -24,8 +24,9 @@ final class HostKeeper: Sendable {
     let stop = StopFlag()
     /// Reasons to look at the leases.
     let work: Triggers
-    private let queue = DispatchQueue(label: "host")
-    private let reads = DispatchQueue(label: "reads")
+    private let loop: any EventLoop
+    private let queue = SerialQueue()
+    private let reads = SerialQueue()
     let state: Mutex<State>
 
     struct State {
@@ -35,13 +36,24 @@ final class HostKeeper: Sendable {
         /// Plans that were tried, so that a failure, or a quarrel with another program, is not repeated at every event.
         var attempts = Attempts()
         var isReady = false
+        /// Requests that wait until it is ready.
+        var waiting: [EventLoopPromise<Bool>] = []
+        /// The names of the host's models.
+        var names = PCINames()
+        var models: Set<PCIModel> = []
         /// When the look at the host that is under way began; the health check looks at it.
         var refreshBegan: ContinuousClock.Instant?
+
+        mutating func becomeReady() -> [EventLoopPromise<Bool>] {
+            defer { waiting = [] }
+            isReady = true
+            return waiting
+        }
     }
 
     init(
         kernel: any HostKernel, manager: LeaseManager, ledger: Ledger, declared: DeclaredHost, hub: EventHub,
-        work: Triggers, options: AgentOptions, logger: Logger
+        work: Triggers, options: AgentOptions, logger: Logger, loop: any EventLoop
     ) {
         self.kernel = kernel
         self.manager = manager
@@ -50,31 +62,44 @@ final class HostKeeper: Sendable {
         self.work = work
         self.options = options
         self.logger = logger
+        self.loop = loop
         state = Mutex(State(declared: declared))
     }
 
     var drift: [String: String] { state.withLock { $0.drift } }
     var isReady: Bool { state.withLock { $0.isReady } }
+    var names: PCINames { state.withLock { $0.names } }
+
+    /// Waits until the host has been looked at and is as declared, as far as it can be; false after a time.
+    func readiness(within patience: Duration) async -> Bool {
+        let answer = loop.makePromise(of: Bool.self)
+        let isReady = state.withLock { state in
+            if !state.isReady { state.waiting.append(answer) }
+            return state.isReady
+        }
+        if isReady { answer.succeed(true) }
+        let timer = loop.scheduleTask(in: TimeAmount(patience)) { answer.succeed(false) }
+        defer { timer.cancel() }
+        return (try? await answer.futureResult.get()) ?? false
+    }
 
     // MARK: The loops
 
-    // Timers are on the suspending clock: those of the continuous one follow the wall clock on Linux, and would be late by
-    // as much as it was set back.
+    // Timers are the event loop's, which are on the clock that nobody can set. Those of Swift's tasks would bring a
+    // dispatcher into the process that wakes up every second.
 
     /// Looks at the host whenever there is a reason to, until the triggers end or the task is cancelled. The first look
     /// is taken, and what follows from it done, before it says that it is ready.
     func run(_ triggers: Triggers, onReady: @Sendable () async -> Void) async {
         await start()
-        state.withLock { $0.isReady = true }
+        for waiting in state.withLock({ $0.becomeReady() }) { waiting.succeed(true) }
         await onReady()
         var iterator = triggers.signals.makeAsyncIterator()
         while !Task.isCancelled {
             // The only timer: for a plan that is tried again.
             let timer = state.withLock { $0.attempts.next }.map { instant in
-                Task {
-                    if (try? await Task.sleep(until: instant, clock: .suspending)) != nil {
-                        triggers.add { $0.host = true }
-                    }
+                loop.scheduleTask(in: TimeAmount(SuspendingClock.Instant.now.duration(to: instant))) {
+                    triggers.add { $0.host = true }
                 }
             }
             let isSignalled: Void? = await iterator.next()
@@ -90,9 +115,8 @@ final class HostKeeper: Sendable {
         var told: Set<String> = []
         var iterator = work.signals.makeAsyncIterator()
         while !Task.isCancelled {
-            let timer = nextDeadline(failures).map { delay in
-                Task { if (try? await Task.sleep(for: delay, clock: .suspending)) != nil { work.add() } }
-            }
+            let work = work
+            let timer = nextDeadline(failures).map { loop.scheduleTask(in: TimeAmount($0)) { work.add() } }
             let isSignalled: Void? = await iterator.next()
             timer?.cancel()
             guard isSignalled != nil, !Task.isCancelled else { break }
@@ -119,14 +143,14 @@ final class HostKeeper: Sendable {
 
     func blocking<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
         try await withCheckedThrowingContinuation { continuation in
-            queue.async { continuation.resume(with: Result(catching: body)) }
+            queue.add { continuation.resume(with: Result(catching: body)) }
         }
     }
 
     /// Reads the ledger off the shared pool: a disk may be slow.
     func reading<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
         try await withCheckedThrowingContinuation { continuation in
-            reads.async { continuation.resume(with: Result(catching: body)) }
+            reads.add { continuation.resume(with: Result(catching: body)) }
         }
     }
 
@@ -154,7 +178,8 @@ final class HostKeeper: Sendable {
             try await look()
             guard !options.isObserveOnly else { return }
             // Whoever asks meanwhile for a VF of a port that lacks some waits for what becomes of it.
-            try await manager.maintaining(incompletePorts()) {
+            let incomplete = try await blocking { [self] in incompletePorts() }
+            try await manager.maintaining(incomplete) {
                 // Before anything is mended: a lease whose VF was taken away must not get the one that is made in its
                 // place.
                 if !(await manager.reconcile()).isEmpty { work.add() }
@@ -180,11 +205,15 @@ final class HostKeeper: Sendable {
 
     func look(isStart: Bool = false) async throws {
         let before = manager.observedHost
-        let (host, serials) = try await blocking { [self] in try readHost() }
+        let host = try await blocking { [self] in
+            let (host, serials) = try readHost()
+            let pools = PoolSet(
+                state.withLock { $0.declared }, host: host, files: kernel.files, knownSerials: serials)
+            manager.update(host: host, pools: pools)
+            readNames(of: host)
+            return host
+        }
         metrics.hostRead()
-        let pools = PoolSet(
-            state.withLock { $0.declared }, host: host, files: kernel.files, knownSerials: serials)
-        manager.update(host: host, pools: pools)
         if !isStart { await tellDifferences(before, host) }
     }
 
@@ -192,6 +221,14 @@ final class HostKeeper: Sendable {
     func readHost() throws -> (host: Host, serials: [PCIAddress: String]) {
         let serials = try KnownSerials(state: options.state, files: kernel.files).current()
         return (try HostReader(kernel: kernel).read(knownSerials: serials), serials)
+    }
+
+    /// Names are read again only when there are new models: the file has 40,000 lines.
+    private func readNames(of host: Host) {
+        let models = Set(host.functions.map(\.pci.model))
+        guard state.withLock({ $0.models }) != models else { return }
+        let names = PCINames.load(for: models, files: LiveFileTree())
+        state.withLock { ($0.models, $0.names) = (models, names) }
     }
 
     private func tellDifferences(_ before: Host, _ after: Host) async {

@@ -8,8 +8,10 @@
 #include <linux/genetlink.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
+#include <malloc.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +23,8 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 
+/// memmem(3), which is declared only with _GNU_SOURCE too.
+extern void *memmem(const void *haystack, size_t haystack_length, const void *needle, size_t needle_length);
 /// setns(2); glibc declares it only with _GNU_SOURCE, with which this module would disagree with Glibc's on fd_set.
 static inline int sluice_pidfd_open(int pid) { return (int)syscall(SYS_pidfd_open, pid, 0); }
 static inline int sluice_setns(int fd, int type) { return (int)syscall(SYS_setns, fd, type); }
@@ -208,6 +212,10 @@ static inline int sluice_start_writer_process(void) {
     }
     if (fork() != 0) _exit(0);
     setsid();
+    // It ends when its socket is closed. A signal to everything of a service must not take it from the agent.
+    signal(SIGHUP, SIG_IGN);
+    signal(SIGINT, SIG_IGN);
+    signal(SIGTERM, SIG_IGN);
     prctl(PR_SET_NAME, "sluice-writer");
     // Whoever reads this program's output must see its end, even while a write hangs.
     int null = open("/dev/null", O_RDWR);

@@ -1,25 +1,25 @@
-internal import Dispatch
 internal import PCI
+internal import SRIOV
 internal import Synchronization
 
 /// One serial queue a port: work on one port is ordered, and a port that hangs stops no other.
 ///
 /// Device work blocks, so it never runs on the shared pool: two stuck devices would stop a host with two cores.
 final class DeviceQueues: Sendable {
-    private let queues = Mutex<[PCIAddress: DispatchQueue]>([:])
+    private let queues = Mutex<[PCIAddress: SerialQueue]>([:])
 
     func run<Value: Sendable>(
         on port: PCIAddress, _ body: @escaping @Sendable () throws(LeasingError) -> Value
     ) async throws(LeasingError) -> Value {
         let queue = queues.withLock { queues in
             if let queue = queues[port] { return queue }
-            let queue = DispatchQueue(label: "port \(port)")
+            let queue = SerialQueue()
             queues[port] = queue
             return queue
         }
         let result = await withCheckedContinuation {
             (continuation: CheckedContinuation<Result<Value, LeasingError>, Never>) in
-            queue.async { continuation.resume(returning: Result(catching: body)) }
+            queue.add { continuation.resume(returning: Result(catching: body)) }
         }
         return try result.get()
     }

@@ -5,6 +5,8 @@ internal import SRIOV
 /// What is done to a function's hardware for a lease: it is looked at, prepared for its consumer, and cleaned.
 struct FunctionCare: Sendable {
     let kernel: any HostKernel
+    /// The serial numbers of drives that lose the driver which knows them.
+    let serials: KnownSerials
     var deadlines = Applier.Deadlines()
 
     /// A function as it is now.
@@ -53,6 +55,7 @@ struct FunctionCare: Sendable {
                 throw noPlace(member, .unprepared)
             }
             guard let driver = driver ?? member.driver else { return }
+            try rememberSerial(of: function)
             try bind(member, to: driver, isReload: isReloaded, .unprepared)
         }
     }
@@ -80,6 +83,7 @@ struct FunctionCare: Sendable {
             let path = PCIReader.path(function.address)
             // A driver of the kernel would be confused by a reset under it.
             if let driver = function.driver, !function.isBoundToVFIO {
+                try rememberSerial(of: function)
                 try write("/sys/bus/pci/drivers/\(driver)/unbind", "\(function.address)", "unbind \(function.address)")
             }
             guard try kernel.files.entries(path)?.contains("reset") ?? false else {
@@ -95,6 +99,14 @@ struct FunctionCare: Sendable {
                 ?? driverBefore.map { PCIFunction.isVFIODriver($0) ? .vfio($0) : .kernel($0) }
             if let driver { try bind(member, to: driver, isReload: false, .unclean) }
         }
+    }
+
+    /// A drive is known by its serial number, and only its own driver tells it.
+    private func rememberSerial(of function: PCIFunction) throws {
+        guard let driver = function.driver, function.classCode.isStorage, !function.isBoundToVFIO,
+            let serial = function.serial
+        else { return }
+        try serials.remember(serial, of: function, driver: driver)
     }
 
     private func restoreSettings(_ member: Pool.Member) throws {

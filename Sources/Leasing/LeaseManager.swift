@@ -36,7 +36,7 @@ public final class LeaseManager: Sendable {
         self.clock = clock ?? HostClock(files: kernel.files)
         self.onWork = onWork
         self.onHolderGone = onHolderGone
-        care = FunctionCare(kernel: kernel)
+        care = FunctionCare(kernel: kernel, serials: KnownSerials(state: ledger.state, files: kernel.files))
         probe = ConsumerProbe(files: kernel.files)
         watcher = try ProcessWatcher {
             onWork()

@@ -1,4 +1,3 @@
-internal import Dispatch
 internal import GRDB
 internal import Glibc
 public import Netlink
@@ -12,9 +11,10 @@ internal import Synchronization
 public final class Ledger: Sendable {
     /// Reads it, also while something is written.
     public let reader: LedgerReader
+    /// Where it is, beside other records.
+    let state: StateDirectory
     private let database: DatabaseQueue
     private let lock: LedgerLock
-    private let queue = DispatchQueue(label: "ledger")
     private let waiting = Mutex(Waiting())
     private let onCommit: @Sendable ([Transition], [Note]) -> Void
 
@@ -60,6 +60,7 @@ public final class Ledger: Sendable {
         onCommit: @escaping @Sendable ([Transition], [Note]) -> Void = { _, _ in }
     ) throws(LeasingError) {
         self.onCommit = onCommit
+        self.state = state
         let path = "\(state.path)/ledger.db"
         do {
             try state.prepare()
@@ -107,7 +108,7 @@ public final class Ledger: Sendable {
                 defer { waiting.isWriting = true }
                 return !waiting.isWriting
             }
-            if isFirst { queue.async { self.write() } }
+            if isFirst { startThread { self.write() } }
         }
     }
 

@@ -71,25 +71,26 @@ public struct LiveFileTree: FileTree {
         let descriptor = open(root + path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { return try absent(path) }
         defer { close(descriptor) }
-        var bytes = [UInt8](repeating: 0, count: min(capacity, 4096))
-        var count = 0
-        while true {
-            let got = bytes.withUnsafeMutableBytes { buffer in
-                let rest = UnsafeMutableRawBufferPointer(rebasing: buffer[count...])
-                guard let start = rest.baseAddress else { return 0 }
-                return Glibc.read(descriptor, start, rest.count)
+        var bytes: [UInt8] = []
+        // An attribute is a page at most, so one read has nearly every file.
+        var size = 4096
+        while bytes.count < capacity {
+            var failure: Int32 = 0
+            let part = [UInt8](unsafeUninitializedCapacity: min(size, capacity - bytes.count)) { buffer, count in
+                let got = Glibc.read(descriptor, buffer.baseAddress, buffer.count)
+                failure = got < 0 ? errno : 0
+                count = max(got, 0)
             }
-            if got < 0 {
-                if errno == EINTR { continue }
+            if failure == EINTR { continue }
+            if failure != 0 {
+                errno = failure
                 return try absent(path)
             }
-            count += got
-            if got == 0 || !untilEnd || count >= capacity { break }
-            if count == bytes.count {
-                bytes.append(contentsOf: repeatElement(0, count: min(bytes.count, capacity - bytes.count)))
-            }
+            bytes = bytes.isEmpty ? part : bytes + part
+            if part.isEmpty || !untilEnd { break }
+            size = min(size * 4, 1 << 20)
         }
-        return Array(bytes[..<count])
+        return bytes
     }
 
     private func absent<Value>(_ path: String) throws(PCIError) -> Value? {

@@ -1,3 +1,4 @@
+internal import CLinux
 internal import Glibc
 
 /// The names of vendors and devices from pci.ids (Debian package pci.ids). Without the file, numbers.
@@ -63,14 +64,13 @@ public struct PCINames: Sendable {
 
         /// Where the line that begins with a word and a blank goes on, searched for in a range of whole lines.
         func restOfLine(after word: String, in range: Range<Int>) -> Int? {
-            let line = Array((word + " ").utf8)
+            let line = Array("\n\(word) ".utf8)
             guard let start = bytes.baseAddress else { return nil }
-            var position = range.lowerBound == 0 ? 0 : newline(after: range.lowerBound).map { $0 + 1 }
-            while let begin = position, begin + line.count <= range.upperBound {
-                if memcmp(start + begin, line, line.count) == 0 { return begin + line.count }
-                position = newline(after: begin).map { $0 + 1 }
+            // The first line of all has no end of another before it.
+            if range.lowerBound == 0, bytes.starts(with: line.dropFirst()) { return line.count - 1 }
+            return memmem(start + range.lowerBound, range.count, line, line.count).map {
+                UnsafeRawPointer($0) - start + line.count
             }
-            return nil
         }
 
         /// Where the next line begins that is neither a device's nor a subsystem's, a comment or empty.

@@ -44,7 +44,8 @@ struct BlockDevices {
     /// pools. The kernel tells by refusing to open the disk exclusively, and does not tell who it is.
     func exclusiveHolders(of function: PCIFunction, _ kernel: any HostKernel) -> [Holder] {
         guard function.classCode.isStorage else { return [] }
-        return disks(of: [function]).filter(\.holders.isEmpty).flatMap(\.nodes)
+        // Only a block device can be had exclusively; its first node is that.
+        return disks(of: [function]).filter(\.holders.isEmpty).compactMap(\.nodes.first)
             .filter { kernel.isExclusivelyOpen(node: $0) == true }
             .map { Holder(.volume("something that the kernel does not name"), through: $0) }
     }

@@ -34,7 +34,7 @@ public struct KnownSerials: Sendable {
     }
 
     /// Records a function's serial number before its driver is taken away.
-    func remember(_ serial: String, of function: PCIFunction, driver: String) throws(SRIOVError) {
+    package func remember(_ serial: String, of function: PCIFunction, driver: String) throws(SRIOVError) {
         // Several drives are bound at the same time.
         let result = Self.lock.withLock { _ in Result { () throws(SRIOVError) in try add(serial, function, driver) } }
         try result.get()

@@ -35,9 +35,44 @@ package func inParallel<Element: Sendable, Result: Sendable>(
     return results.withLock { results in elements.indices.compactMap { results[$0] } }
 }
 
-/// Starts a closure on a thread that nobody waits for.
+/// Starts a closure on a thread that nobody waits for. Without one (the process is at its limit) it is run here.
 package func startThread(_ body: @escaping @Sendable () -> Void) {
-    if let thread = Job(body).start() { pthread_detach(thread) }
+    if let thread = Job(body).start() { pthread_detach(thread) } else { body() }
+}
+
+/// Runs closures one after another on a thread of its own, which is there as long as there is work: a program at rest
+/// has no threads that wait for some.
+package final class SerialQueue: Sendable {
+    private struct State {
+        var waiting: [@Sendable () -> Void] = []
+        var isRunning = false
+    }
+
+    private let state = Mutex(State())
+
+    package init() {}
+
+    /// Runs a closure after those that came before, and does not wait for it.
+    package func add(_ work: @escaping @Sendable () -> Void) {
+        let isFirst = state.withLock { state in
+            state.waiting.append(work)
+            defer { state.isRunning = true }
+            return !state.isRunning
+        }
+        if isFirst { startThread { self.work() } }
+    }
+
+    private func work() {
+        while true {
+            let batch = state.withLock { state in
+                defer { state.waiting = [] }
+                if state.waiting.isEmpty { state.isRunning = false }
+                return state.waiting
+            }
+            guard !batch.isEmpty else { return }
+            for work in batch { work() }
+        }
+    }
 }
 
 /// A closure on its way to a thread.

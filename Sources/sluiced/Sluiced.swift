@@ -5,7 +5,7 @@ internal import Logging
 internal import PCI
 internal import SRIOV
 
-struct Sluiced: AsyncParsableCommand {
+struct Sluiced: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "sluiced",
         abstract: "Keep the host as its host file says, and know who has which function.",
@@ -57,7 +57,7 @@ struct Sluiced: AsyncParsableCommand {
         return .init(host: host, port: port, certificate: certificate, key: key, clientAuthorities: clientCa)
     }
 
-    func run() async throws {
+    func run() throws {
         let level = Logger.Level(rawValue: logLevel) ?? .info
         let logger = Logger(label: "sluiced") { _ in
             var handler = StderrLog()
@@ -80,7 +80,7 @@ struct Sluiced: AsyncParsableCommand {
             }
             let channel = try writer.map { WriterChannel(process: $0, onEnd: onEnd) } ?? WriterChannel()
             let kernel = LinuxKernel(writer: channel)
-            try await Daemon(options: options, kernel: kernel, logger: logger).run()
+            try Daemon(options: options, kernel: kernel, logger: logger).run()
         } catch {
             logger.critical("\(error)")
             throw ExitCode.failure

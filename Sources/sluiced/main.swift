@@ -4,10 +4,8 @@ internal import Glibc
 internal import PCI
 
 // The writer process is forked while there is one thread, so that a write that hangs can be left behind.
-setenv("MALLOC_ARENA_MAX", "2", 0)
 signal(SIGPIPE, SIG_IGN)
 let isHelp = CommandLine.arguments.contains { ["--help", "-h", "--version"].contains($0) }
 let writer = isHelp ? nil : try? WriterChannel.startProcess().get()
-await run()
-
-func run() async { await Sluiced.main() }
+Signals.hold()
+Sluiced.main()

@@ -96,13 +96,10 @@ extension LabSuite.ApplyTests {
         let path = "/tmp/lab.snapshot"
         unlink(path)
         #expect(try Lab.sluice("snapshot", "-f", path).status == 0)
-        for command in [["list", "-o", "json"], ["topology"]] {
-            let live = try Command(["sluice"] + command).finish()
-            let recorded = try Command(["sluice"] + command + ["--snapshot", path]).finish()
-            #expect(recorded.status == 0 && recorded.output == live.output, "\(command): \(recorded) \(live)")
-        }
-        let plan = try Lab.sluice(
-            "plan", "-f", Self.example, "--snapshot", path)
+        let live = try Lab.sluice("list", "-o", "json")
+        let recorded = try Lab.sluice("list", "-o", "json", "--snapshot", path)
+        #expect(recorded.status == 0 && recorded.output == live.output, "\(recorded) \(live)")
+        let plan = try Lab.sluice("plan", "-f", Self.example, "--snapshot", path)
         #expect(plan.status == 0, "\(plan)")
     }
 }

@@ -1,3 +1,4 @@
+import Glibc
 import PCI
 import SRIOV
 import Testing
@@ -18,6 +19,30 @@ extension LabSuite {
                 "physicalFunctions:\n  - match: { netdev: ens12 }\n    virtualFunctions: 2\n    driver: kernel\n")
             let applied = try Lab.sluice("apply", "-f", file, "--yes")
             #expect(applied.status == 0 && !applied.error.contains("IOMMU"), "\(applied)")
+        }
+    }
+
+    @Suite("VFIO with IOMMUFD", .enabled(if: Lab.isVariant("iommufd"), "runs in the lab's iommufd variant"))
+    struct IOMMUFDTests {
+        @Test("A VF that a process has open through its character device keeps its port from being resized")
+        func characterDevice() throws {
+            try Lab.run(["udevadm", "settle"])
+            var descriptors: [Int32] = []
+            try ApplyTests().expectRefusal(
+                driver: "vfio-pci", holder: "pid \(getpid())",
+                hold: { vf in
+                    let folder = "\(PCIReader.path(vf.pci.address))/vfio-dev"
+                    let name = try #require(try LiveFileTree().entries(folder)?.first)
+                    descriptors = [open("/dev/iommu", O_RDWR | O_CLOEXEC), open("/dev/vfio/devices/\(name)", O_RDWR)]
+                    // As a VMM does (struct vfio_device_bind_iommufd): from now on the device is its.
+                    var binding: [UInt32] = [16, 0, UInt32(descriptors[0]), 0]
+                    try #require(ioctl(descriptors[1], 0x3b76, &binding) == 0, "VFIO_DEVICE_BIND_IOMMUFD: \(errno)")
+                    let reader = HostReader(kernel: try Lab.kernel())
+                    let holders = try reader.holders(of: vf.pci).map(\.description)
+                    #expect(holders.count == 1 && holders[0].contains("/dev/vfio/devices/\(name)"), "\(holders)")
+                },
+                release: { for descriptor in descriptors { close(descriptor) } })
+            #expect(try Lab.sluice("apply", "-f", Lab.file("none.yaml", ApplyTests().port(0)), "--yes").status == 0)
         }
     }
 
