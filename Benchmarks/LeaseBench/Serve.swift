@@ -9,6 +9,7 @@ internal import SluiceTesting
 /// Runs the agent on four ports with 32 VFs each.
 func serve(_ folder: String, port: Int?) throws {
     signal(SIGPIPE, SIG_IGN)
+    Signals.hold()
     let ports = (0..<4).compactMap { number in
         PCIAddress("0000:4\(number):00.0").map {
             FakeKernel.Port(
