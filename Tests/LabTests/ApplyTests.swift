@@ -241,14 +241,15 @@ extension LabSuite {
             for round in 1...20 {
                 let isUp = round % 2 == 1
                 let file = isUp ? up : down
-                // Before it records a step, or asks the kernel or the writer for something. The writer goes on.
-                let call = ["fdatasync", "sendto"].randomElement(using: &generator) ?? "fdatasync"
-                let number = Int.random(in: 1...(call == "sendto" ? 16 : isUp ? 9 : 3), using: &generator)
-                let place = "seed \(seed), round \(round), \(call) \(number), \(isUp ? "up" : "down")"
-                let killed = try Command([
-                    "strace", "-f", "-o", "/dev/null", "-e", "trace=\(call)", "-e",
-                    "inject=\(call):signal=KILL:when=\(number)", "sluice", "apply", "-f", file, "--yes",
-                ]).finish()
+                // Some time after it has recorded that a step begins or is done. Its writer goes on.
+                let records = Int.random(in: 0...(isUp ? 9 : 3), using: &generator)
+                let delay = useconds_t.random(in: 0...80_000, using: &generator)
+                let place = "seed \(seed), round \(round), \(delay) µs after \(records) records, \(isUp ? "up" : "down")"
+                let apply = try Command(["sluice", "apply", "-f", file, "--yes"])
+                while try !apply.hasEnded && journalRecords() < records { usleep(1_000) }
+                usleep(delay)
+                apply.kill(SIGKILL)
+                let killed = try apply.finish()
                 if killed.status == 128 + SIGKILL { interrupted += 1 }
                 let next = try Lab.sluice("apply", "-f", file, "--yes")
                 #expect(next.status == 0, "\(place): \(next)")
@@ -258,6 +259,12 @@ extension LabSuite {
                 try check(isUp: isUp, place)
             }
             #expect(interrupted > 10, "only \(interrupted) were killed in time (seed \(seed))")
+        }
+
+        /// How many steps have begun or ended by the journal of the apply that runs; -1 before there is one.
+        private func journalRecords() throws -> Int {
+            let journal = try LiveFileTree().wholeText("/var/lib/sluice/apply.journal")
+            return journal?.split(separator: "\n").count { $0.hasPrefix("begin ") || $0.hasPrefix("done ") } ?? -1
         }
 
         private func check(isUp: Bool, _ place: String) throws {

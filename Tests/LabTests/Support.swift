@@ -138,6 +138,12 @@ struct Command {
         ((try? LiveFileTree().contents(path, limit: 1 << 20)) ?? nil).map { String(decoding: $0, as: UTF8.self) } ?? ""
     }
 
+    /// Whether it has ended; `finish` is still to be called.
+    var hasEnded: Bool {
+        var information = siginfo_t()
+        return waitid(P_PID, id_t(pid), &information, WEXITED | WNOHANG | WNOWAIT) == 0 && information.si_signo != 0
+    }
+
     /// Waits for its end. A program that was killed has the status 128 + signal.
     func finish() throws -> Result {
         var status: Int32 = 0
