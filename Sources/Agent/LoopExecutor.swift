@@ -1,5 +1,5 @@
-internal import NIOCore
 internal import Glibc
+internal import NIOCore
 
 /// Runs tasks on an event loop. Swift's own threads come with libdispatch, which looks after them once a second.
 final class LoopExecutor: TaskExecutor {

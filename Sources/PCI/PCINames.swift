@@ -80,7 +80,9 @@ public struct PCINames: Sendable {
                 position = newline + 1
                 guard position < bytes.count else { break }
                 let first = bytes[position]
-                if first != UInt8(ascii: "\t"), first != UInt8(ascii: "#"), first != UInt8(ascii: "\n") { return newline }
+                if first != UInt8(ascii: "\t"), first != UInt8(ascii: "#"), first != UInt8(ascii: "\n") {
+                    return newline
+                }
             }
             return bytes.count
         }

@@ -74,7 +74,8 @@ extension LabSuite {
             let path = "/tmp/trace"
             try Lab.run(
                 [
-                    "strace", "-f", "--seccomp-bpf", "-s", "256", "-e", "trace=openat,sendto,sendmsg", "-o", path, "sluice", "apply",
+                    "strace", "-f", "--seccomp-bpf", "-s", "256", "-e", "trace=openat,sendto,sendmsg", "-o", path,
+                    "sluice", "apply",
                     "--yes",
                 ] + arguments)
             let bytes = try #require(try LiveFileTree().contents(path, limit: 16 << 20))
@@ -244,7 +245,8 @@ extension LabSuite {
                 // Some time after it has recorded that a step begins or is done. Its writer goes on.
                 let records = Int.random(in: 0...(isUp ? 9 : 3), using: &generator)
                 let delay = useconds_t.random(in: 0...80_000, using: &generator)
-                let place = "seed \(seed), round \(round), \(delay) µs after \(records) records, \(isUp ? "up" : "down")"
+                let place =
+                    "seed \(seed), round \(round), \(delay) µs after \(records) records, \(isUp ? "up" : "down")"
                 let apply = try Command(["sluice", "apply", "-f", file, "--yes"])
                 while try !apply.hasEnded && journalRecords() < records { usleep(1_000) }
                 usleep(delay)
