@@ -15,6 +15,7 @@ struct API: Sendable {
 
     /// The longest body that is taken, bytes: a host file.
     static let bodyLimit = 1 << 20
+    private static let idempotencyKey = HTTPField.Name("Idempotency-Key") ?? .ifMatch
 
     func respond(_ request: Request, _ peer: Peer?) async -> Response {
         do {
@@ -60,11 +61,16 @@ struct API: Sendable {
             return response
         }
         // A plan changes nothing.
-        if method != .get, resource != .plans { try await allowChange(peer) }
+        if method != .get, resource != .plans {
+            // A lease that its client has given up waiting for would be nobody's: only one that can be asked for again
+            // with the same key waits.
+            let waits = resource != .leases || request.headers[Self.idempotencyKey] != nil
+            try await allowChange(peer, waits: waits)
+        }
         return try await perform(resource, request, peer)
     }
 
-    private func allowChange(_ peer: Peer?) async throws {
+    private func allowChange(_ peer: Peer?, waits: Bool) async throws {
         switch peer {
         case .certificate: break
         case .user(let uid) where uid == 0 || changeUIDs.contains(uid): break
@@ -81,7 +87,7 @@ struct API: Sendable {
         }
         // What was interrupted is finished first, and the VFs are made. That takes seconds; longer than a client's own
         // patience nobody is kept waiting.
-        try requireReady(await keeper.readiness(within: .seconds(30)))
+        try requireReady(waits ? await keeper.readiness(within: .seconds(30)) : keeper.isReady)
     }
 
     private func requireReady(_ isReady: Bool) throws {
@@ -160,13 +166,15 @@ struct API: Sendable {
     }
 
     private func acquire(_ request: Request, _ peer: Peer?) async throws -> Response {
-        let key = request.headers[HTTPField.Name("Idempotency-Key") ?? .ifMatch]
+        let key = request.headers[Self.idempotencyKey]
         let body: LeaseBody = try await decode(request, LeaseBody.keys)
+        // A directory service may take its time to tell a user's name.
+        let person = body.consumer == nil ? try await keeper.reading { peer?.person } : nil
         let clock = ContinuousClock()
         let start = clock.now
         do {
             let grant = try await keeper.manager.acquire(
-                body.request(person: peer?.person ?? "unknown", idempotencyKey: key), actor: peer?.name ?? "unknown")
+                body.request(person: person ?? "unknown", idempotencyKey: key), actor: peer?.name ?? "unknown")
             keeper.metrics.acquired(in: clock.now - start, succeeded: true)
             return try Self.response(
                 GrantView(grant, explains: body.explain ?? false), status: grant.decision == nil ? .ok : .created)
@@ -191,7 +199,7 @@ struct API: Sendable {
     // MARK: JSON
 
     /// Decodes a body whose members are all known.
-    func decode<Value: Decodable>(_ request: Request, _ keys: Set<String>) async throws -> Value {
+    func decode<Value: Decodable & Sendable>(_ request: Request, _ keys: Set<String>) async throws -> Value {
         let buffer: ByteBuffer
         do {
             buffer = try await request.body.collect(upTo: Self.bodyLimit)
@@ -201,6 +209,12 @@ struct API: Sendable {
                 code: "request.tooLarge")
         }
         let data = Data(buffer.readableBytesView)
+        // A host file takes milliseconds, which others would wait for.
+        guard data.count > 4096 else { return try Self.parse(data, keys) }
+        return try await keeper.reading { try Self.parse(data, keys) }
+    }
+
+    private static func parse<Value: Decodable>(_ data: Data, _ keys: Set<String>) throws -> Value {
         do {
             let members = try JSONDecoder().decode(MemberPaths.self, from: data)
             if let null = members.nulls.min() {
@@ -269,8 +283,9 @@ private struct MemberPaths: Decodable {
         for key in container.allKeys {
             paths.insert(key.stringValue)
             if try container.decodeNil(forKey: key) { nulls.insert(key.stringValue) }
-            // What is not an object has no members.
-            guard let members = try? container.decode(MemberPaths.self, forKey: key) else { continue }
+            // What is not an object has no members; below the third level nothing is known, and the types tell.
+            guard container.codingPath.count < 2, let members = try? container.decode(MemberPaths.self, forKey: key)
+            else { continue }
             paths.formUnion(members.paths.map { "\(key.stringValue).\($0)" })
             nulls.formUnion(members.nulls.map { "\(key.stringValue).\($0)" })
         }

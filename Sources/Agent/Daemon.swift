@@ -34,15 +34,17 @@ public struct Daemon: Sendable {
         // Every thread that allocates may get an arena of its own, and few of them ever give back what a burst took.
         mallopt(M_ARENA_MAX, 2)
         let loop = MultiThreadedEventLoopGroup(numberOfThreads: 1).next()
+        let isServing = Flag()
+        let signals = Signals.received(while: isServing)
         let end = loop.makePromise(of: Void.self)
         Task(executorPreference: LoopExecutor(loop: loop)) {
-            do { end.succeed(try await serve(on: loop)) } catch { end.fail(error) }
+            do { end.succeed(try await serve(on: loop, signals, isServing)) } catch { end.fail(error) }
         }
         // The loop ends with the process: to shut it down takes a dispatcher.
         try end.futureResult.wait()
     }
 
-    private func serve(on loop: any EventLoop) async throws {
+    private func serve(on loop: any EventLoop, _ signals: AsyncStream<Int32>, _ isServing: Flag) async throws {
         let declared = try HostFile.parse(try HostFile.text(of: options.hostFile), file: options.hostFile)
         let (triggers, work) = (Triggers(), Triggers())
         let hub = EventHub()
@@ -59,6 +61,7 @@ public struct Daemon: Sendable {
         let keeper = HostKeeper(
             kernel: kernel, manager: manager, ledger: ledger, declared: declared, hub: hub, work: work,
             options: options, logger: logger, loop: loop)
+        keeper.readNames(of: host)
         let tls = try options.tcp.map { try TLSSettings($0) }
         let listeners = try sockets(tls)
         let api = API(keeper: keeper, changeUIDs: options.changeUIDs)
@@ -99,9 +102,10 @@ public struct Daemon: Sendable {
                     return .broken("the watchdog is not fed any more")
                 }
             }
+            isServing.set()
             logger.notice("listening on \(options.socket)")
             do {
-                try await waitForSignals(triggers, tls, &tasks)
+                try await waitForSignals(signals, triggers, tls, &tasks)
             } catch {
                 // systemd starts it anew; what hangs must not keep it from that.
                 logger.critical("\(error)")
@@ -126,7 +130,7 @@ public struct Daemon: Sendable {
 
     /// The step at hand is finished and no other begun. One that takes long goes on in the writer process: its record is
     /// on disk, and the next start finds out what has become of it.
-    private func endSoon(_ stop: StopFlag, status: Int32) {
+    private func endSoon(_ stop: Flag, status: Int32) {
         stop.set()
         startThread {
             usleep(1_500_000)
@@ -157,11 +161,12 @@ public struct Daemon: Sendable {
 
     /// SIGHUP reads the host file and the certificates again; SIGTERM and SIGINT end the agent.
     private func waitForSignals(
-        _ triggers: Triggers, _ tls: TLSSettings?, _ tasks: inout ThrowingTaskGroup<End, any Error>
+        _ signals: AsyncStream<Int32>, _ triggers: Triggers, _ tls: TLSSettings?,
+        _ tasks: inout ThrowingTaskGroup<End, any Error>
     ) async throws {
         let logger = logger
         tasks.addTask {
-            for await signal in Signals.received() {
+            for await signal in signals {
                 guard signal == SIGHUP else { break }
                 do {
                     try tls?.reload()

@@ -155,9 +155,9 @@ extension HostKeeper {
 
     /// The plan to a host file that is sent, or to the agent's own.
     func plan(_ body: PlanBody) async throws -> Plan {
-        let declared = try body.hostFile.map { try HostFile.parse($0, file: body.name ?? "hostFile") }
-        return try await blocking { [self] in
-            try makePlan(declared, only: Set(body.only ?? []), evicted: Set(body.evict ?? []))
+        try await blocking { [self] in
+            let declared = try body.hostFile.map { try HostFile.parse($0, file: body.name ?? "hostFile") }
+            return try makePlan(declared, only: Set(body.only ?? []), evicted: Set(body.evict ?? []))
         }
     }
 
@@ -166,23 +166,7 @@ extension HostKeeper {
     func apply(
         _ body: PlanBody, onEvent: @escaping @Sendable (ApplyEvent) -> Void = { _ in }
     ) async throws -> [DeviceReport] {
-        if let text = body.hostFile {
-            guard text == (try? HostFile.text(of: options.hostFile)) else {
-                throw SRIOVError(
-                    .foreignHostFile,
-                    "the agent keeps this host as \(options.hostFile) says, and would undo another file",
-                    remedy: "install the file there, then sluice apply")
-            }
-            // Adopted is the whole file: the rest of it would follow by itself.
-            let isNew = try HostFile.parse(text, file: options.hostFile) != state.withLock { $0.declared }
-            guard !isNew || body.only?.isEmpty ?? true else {
-                throw SRIOVError(
-                    .foreignHostFile,
-                    "\(options.hostFile) has changed since the agent read it, so all of it is applied",
-                    remedy: "leave --only out, or reload the agent first")
-            }
-            if isNew { try takeOver(text) }
-        }
+        if let text = body.hostFile { try await blocking { [self] in try adopt(text, body) } }
         let evicted = Set(body.evict ?? [])
         let plan = try await plan(PlanBody(only: body.only, evict: body.evict))
         guard plan.stepCount > 0 else {
@@ -190,6 +174,25 @@ extension HostKeeper {
             return []
         }
         return try await applying(plan, onEvent: onEvent) { [self] in try makePlan(only: $0, evicted: evicted) }
+    }
+
+    /// Takes over the host file that is to be applied, if it has changed since it was read.
+    private func adopt(_ text: String, _ body: PlanBody) throws {
+        guard text == (try? HostFile.text(of: options.hostFile)) else {
+            throw SRIOVError(
+                .foreignHostFile,
+                "the agent keeps this host as \(options.hostFile) says, and would undo another file",
+                remedy: "install the file there, then sluice apply")
+        }
+        // Adopted is the whole file: the rest of it would follow by itself.
+        let isNew = try HostFile.parse(text, file: options.hostFile) != state.withLock { $0.declared }
+        guard !isNew || body.only?.isEmpty ?? true else {
+            throw SRIOVError(
+                .foreignHostFile,
+                "\(options.hostFile) has changed since the agent read it, so all of it is applied",
+                remedy: "leave --only out, or reload the agent first")
+        }
+        if isNew { try takeOver(text) }
     }
 
     func metricsText(withCounters: Bool) async throws -> String {

@@ -21,7 +21,8 @@ final class HostKeeper: Sendable {
     let metrics = Metrics()
     let options: AgentOptions
     let logger: Logger
-    let stop = StopFlag()
+    /// Set when the agent is to end: an apply stops after the step at hand.
+    let stop = Flag()
     /// Reasons to look at the leases.
     let work: Triggers
     private let loop: any EventLoop
@@ -37,7 +38,8 @@ final class HostKeeper: Sendable {
         var attempts = Attempts()
         var isReady = false
         /// Requests that wait until it is ready.
-        var waiting: [EventLoopPromise<Bool>] = []
+        var waiting: [UInt64: EventLoopPromise<Bool>] = [:]
+        var lastWaiting: UInt64 = 0
         /// The names of the host's models.
         var names = PCINames()
         var models: Set<PCIModel> = []
@@ -45,9 +47,16 @@ final class HostKeeper: Sendable {
         var refreshBegan: ContinuousClock.Instant?
 
         mutating func becomeReady() -> [EventLoopPromise<Bool>] {
-            defer { waiting = [] }
             isReady = true
-            return waiting
+            return Array(waiting.values)
+        }
+
+        /// The number of one who waits; nil when there is nothing to wait for.
+        mutating func wait(_ promise: EventLoopPromise<Bool>) -> UInt64? {
+            guard !isReady else { return nil }
+            lastWaiting += 1
+            waiting[lastWaiting] = promise
+            return lastWaiting
         }
     }
 
@@ -73,14 +82,20 @@ final class HostKeeper: Sendable {
     /// Waits until the host has been looked at and is as declared, as far as it can be; false after a time.
     func readiness(within patience: Duration) async -> Bool {
         let answer = loop.makePromise(of: Bool.self)
-        let isReady = state.withLock { state in
-            if !state.isReady { state.waiting.append(answer) }
-            return state.isReady
+        guard let number = state.withLock({ $0.wait(answer) }) else {
+            answer.succeed(true)
+            return true
         }
-        if isReady { answer.succeed(true) }
         let timer = loop.scheduleTask(in: TimeAmount(patience)) { answer.succeed(false) }
-        defer { timer.cancel() }
-        return (try? await answer.futureResult.get()) ?? false
+        defer {
+            timer.cancel()
+            state.withLock { _ = $0.waiting.removeValue(forKey: number) }
+        }
+        return await withTaskCancellationHandler {
+            (try? await answer.futureResult.get()) ?? false
+        } onCancel: {
+            answer.succeed(false)
+        }
     }
 
     // MARK: The loops
@@ -224,7 +239,7 @@ final class HostKeeper: Sendable {
     }
 
     /// Names are read again only when there are new models: the file has 40,000 lines.
-    private func readNames(of host: Host) {
+    func readNames(of host: Host) {
         let models = Set(host.functions.map(\.pci.model))
         guard state.withLock({ $0.models }) != models else { return }
         let names = PCINames.load(for: models, files: LiveFileTree())
@@ -299,8 +314,8 @@ final class HostKeeper: Sendable {
     }
 }
 
-/// Set once, when the agent is to end: an apply stops after the step at hand.
-final class StopFlag: Sendable {
+/// Set once.
+final class Flag: Sendable {
     private let flag = Atomic(false)
     var isSet: Bool { flag.load(ordering: .acquiring) }
     func set() { flag.store(true, ordering: .releasing) }

@@ -117,7 +117,7 @@ struct HostWatch: Sendable {
     private func watchDevices() async throws {
         let triggers = triggers
         let failures = AsyncStream<NetlinkError>.makeStream()
-        startThread {
+        let hasStarted = startThread {
             do throws(NetlinkError) {
                 try DeviceEventMonitor.run { event in
                     guard let event else {
@@ -135,6 +135,7 @@ struct HostWatch: Sendable {
                 failures.continuation.yield(error)
             }
         }
+        if !hasStarted { failures.continuation.finish() }
         for await failure in failures.stream { throw failure }
     }
 
@@ -142,13 +143,14 @@ struct HostWatch: Sendable {
     private func watchNodes() async throws {
         let triggers = triggers
         let failures = AsyncStream<PCIError>.makeStream()
-        startThread {
+        let hasStarted = startThread {
             do throws(PCIError) {
                 try NodeMonitor.run(["/dev/vfio", "/dev/vfio/devices"]) { triggers.add { $0.host = true } }
             } catch {
                 failures.continuation.yield(error)
             }
         }
+        if !hasStarted { failures.continuation.finish() }
         for await failure in failures.stream { throw failure }
     }
 }

@@ -10,14 +10,19 @@ public enum Signals {
         pthread_sigmask(SIG_BLOCK, &signals, nil)
     }
 
-    /// SIGTERM, SIGINT and SIGHUP as they come.
-    static func received() -> AsyncStream<Int32> {
+    /// SIGTERM, SIGINT and SIGHUP as they come. Until the agent serves, nothing has been changed, and what it waits for may
+    /// hang: the process ends at once then.
+    static func received(while isServing: Flag) -> AsyncStream<Int32> {
         let (stream, continuation) = AsyncStream.makeStream(of: Int32.self)
-        startThread {
+        let hasStarted = startThread {
             var signals = set
             var signal: Int32 = 0
-            while sigwait(&signals, &signal) == 0 { continuation.yield(signal) }
+            while sigwait(&signals, &signal) == 0 {
+                if signal != SIGHUP, !isServing.isSet { _exit(0) }
+                continuation.yield(signal)
+            }
         }
+        if !hasStarted { continuation.finish() }
         return stream
     }
 

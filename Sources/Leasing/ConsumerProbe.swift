@@ -22,10 +22,15 @@ public struct ConsumerProbe: Sendable {
             }
             consumer.generation = consumer.generation ?? start
         case .namespace:
-            guard let inode = inode(consumer.identifier) else {
+            // A path of a file system that hangs would be asked for again and again.
+            guard ["/run/", "/var/run/", "/proc/"].contains(where: consumer.identifier.hasPrefix),
+                let inode = inode(consumer.identifier)
+            else {
                 throw LeasingError(
                     .badRequest, "there is no network namespace \(consumer.identifier)",
-                    remedy: "give a path such as /run/netns/blue; ip netns list shows those with a name")
+                    remedy:
+                        "give a path below /run or /proc, such as /run/netns/blue; ip netns list shows those with a name"
+                )
             }
             consumer.generation = consumer.generation ?? inode
         case .domain, .port, .person: break

@@ -108,7 +108,7 @@ public final class Ledger: Sendable {
                 defer { waiting.isWriting = true }
                 return !waiting.isWriting
             }
-            if isFirst { startThread { self.write() } }
+            if isFirst, !startThread({ self.write() }) { write() }
         }
     }
 

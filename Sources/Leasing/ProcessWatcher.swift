@@ -23,7 +23,7 @@ public final class ProcessWatcher: Sendable {
         var event = epoll_event(events: EPOLLIN.rawValue, data: epoll_data_t(fd: wake))
         epoll_ctl(set, EPOLL_CTL_ADD, wake, &event)
         let (set, wake) = (set, wake)
-        startThread { [weak self] in
+        let hasStarted = startThread { [weak self] in
             var events = [epoll_event](repeating: epoll_event(), count: 16)
             while true {
                 let count = epoll_wait(set, &events, 16, -1)
@@ -36,6 +36,7 @@ public final class ProcessWatcher: Sendable {
             close(set)
             close(wake)
         }
+        guard hasStarted else { throw SRIOVError(.state, "cannot watch processes: no thread can be started") }
     }
 
     deinit {

@@ -13,12 +13,17 @@ package func waitForLock(_ descriptor: Int32, deadline: Duration) -> Bool {
         return false
     }
     let (ours, signal) = (pair[0], pair[1])
-    startThread {
+    let hasStarted = startThread {
         while flock(theirs, LOCK_EX) != 0, errno == EINTR {}
         close(theirs)
         close(signal)
     }
     defer { close(ours) }
+    guard hasStarted else {
+        close(theirs)
+        close(signal)
+        return false
+    }
     var entry = pollfd(fd: ours, events: Int16(POLLIN), revents: 0)
     let milliseconds = deadline.components.seconds * 1000 + deadline.components.attoseconds / 1_000_000_000_000_000
     return poll(&entry, 1, Int32(clamping: milliseconds)) > 0

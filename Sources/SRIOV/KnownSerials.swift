@@ -1,3 +1,4 @@
+internal import Glibc
 public import PCI
 internal import Synchronization
 
@@ -43,6 +44,13 @@ public struct KnownSerials: Sendable {
     private static let lock = Mutex(())
 
     private func add(_ serial: String, _ function: PCIFunction, _ driver: String) throws(SRIOVError) {
+        try state.make()
+        // Another program may apply or lease meanwhile.
+        let lock = open(state.file(Self.name + ".lock"), O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+        defer { close(lock) }
+        guard lock >= 0, waitForLock(lock, deadline: .seconds(10)) else {
+            throw state.failure("lock", state.file(Self.name + ".lock"))
+        }
         var lines = (try state.read(Self.name) ?? "").split(separator: "\n").map(String.init)
         let boot = bootIdentifier()
         lines.removeAll { $0.split(separator: " ").dropFirst().first.map(String.init) == "\(function.address)" }

@@ -35,9 +35,12 @@ package func inParallel<Element: Sendable, Result: Sendable>(
     return results.withLock { results in elements.indices.compactMap { results[$0] } }
 }
 
-/// Starts a closure on a thread that nobody waits for. Without one (the process is at its limit) it is run here.
-package func startThread(_ body: @escaping @Sendable () -> Void) {
-    if let thread = Job(body).start() { pthread_detach(thread) } else { body() }
+/// Starts a closure on a thread that nobody waits for; false when the process is at its limit of threads.
+@discardableResult
+package func startThread(_ body: @escaping @Sendable () -> Void) -> Bool {
+    guard let thread = Job(body).start() else { return false }
+    pthread_detach(thread)
+    return true
 }
 
 /// Runs closures one after another on a thread of its own, which is there as long as there is work: a program at rest
@@ -53,13 +56,14 @@ package final class SerialQueue: Sendable {
     package init() {}
 
     /// Runs a closure after those that came before, and does not wait for it.
-    package func add(_ work: @escaping @Sendable () -> Void) {
+    package func add(_ body: @escaping @Sendable () -> Void) {
         let isFirst = state.withLock { state in
-            state.waiting.append(work)
+            state.waiting.append(body)
             defer { state.isRunning = true }
             return !state.isRunning
         }
-        if isFirst { startThread { self.work() } }
+        // Without a thread the work is late, and done.
+        if isFirst, !startThread({ self.work() }) { work() }
     }
 
     private func work() {
@@ -70,7 +74,7 @@ package final class SerialQueue: Sendable {
                 return state.waiting
             }
             guard !batch.isEmpty else { return }
-            for work in batch { work() }
+            for body in batch { body() }
         }
     }
 }

@@ -54,7 +54,9 @@ private struct AgentBackend: LeaseBackend, LeaseReading {
     func leases() throws -> [LeaseView] { try client.get("/v1/leases") }
     func lease(_ id: String) throws -> LeaseView { try client.get("/v1/leases/\(escaped(id))") }
     func acquire(_ body: LeaseBody, idempotencyKey: String?) throws -> GrantView {
-        try client.send("POST", "/v1/leases", body, idempotencyKey: idempotencyKey)
+        // With a key the agent lets the request wait while it starts.
+        let key = idempotencyKey ?? String(UInt64.random(in: 0 ... .max), radix: 36)
+        return try client.send("POST", "/v1/leases", body, idempotencyKey: key)
     }
     func release(_ id: String) throws -> LeaseView { try client.send("DELETE", "/v1/leases/\(escaped(id))") }
     func repair(_ id: String) throws -> LeaseView { try client.send("POST", "/v1/leases/\(escaped(id))/repair") }

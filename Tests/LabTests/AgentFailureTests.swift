@@ -20,7 +20,7 @@ extension LabSuite {
         func load() throws {
             let agent = try AgentProcess(AgentProcess.hostFile(virtualFunctions: 7))
             let clean = try settings()
-            let result = try Command(["lease-bench", "load", AgentProcess.socketPath, "64", "3"]).finish()
+            let result = try Command(["lease-bench", "load", AgentProcess.socketPath, "64", "2"]).finish()
             print(result.output)
             #expect(result.status == 0, "\(result)\n\(agent.command.errorSoFar)")
             #expect(try settings() == clean)
@@ -31,7 +31,7 @@ extension LabSuite {
                 "sqlite3", "/var/lib/sluice/ledger.db",
                 "SELECT count(*) FROM transition WHERE \"from\" = 'scrubbing' AND \"to\" = 'free'",
             ])
-            #expect(open == "0\n" && ended == "192\n")
+            #expect(open == "0\n" && ended == "128\n")
         }
 
         @Test("Killed at 50 moments under load: no lease is lost, none given twice, no VF keeps a tenant's settings")
@@ -41,7 +41,7 @@ extension LabSuite {
             let tenants = Tenants(count: 16)
             var random = SystemRandomNumberGenerator()
             for round in 0..<50 {
-                tenants.waitForAnswers(Int.random(in: 1...24, using: &random))
+                tenants.waitForAnswers(Int.random(in: 1...12, using: &random))
                 agent.command.kill(SIGKILL)
                 tenants.close()
                 try agent.restartAfterCrash()

@@ -249,6 +249,7 @@ extension LabSuite {
                     "seed \(seed), round \(round), \(delay) µs after \(records) records, \(isUp ? "up" : "down")"
                 let apply = try Command(["sluice", "apply", "-f", file, "--yes"])
                 while try !apply.hasEnded && journalRecords() < records { usleep(1_000) }
+                // Any moment will do, also one in the middle of a write.
                 usleep(delay)
                 apply.kill(SIGKILL)
                 let killed = try apply.finish()

@@ -34,6 +34,7 @@ extension LabSuite {
                     let folder = "\(PCIReader.path(vf.pci.address))/vfio-dev"
                     let name = try #require(try LiveFileTree().entries(folder)?.first)
                     descriptors = [open("/dev/iommu", O_RDWR | O_CLOEXEC), open("/dev/vfio/devices/\(name)", O_RDWR)]
+                    try #require(descriptors.allSatisfy { $0 >= 0 })
                     // As a VMM does (struct vfio_device_bind_iommufd): from now on the device is its.
                     var binding: [UInt32] = [16, 0, UInt32(descriptors[0]), 0]
                     try #require(ioctl(descriptors[1], 0x3b76, &binding) == 0, "VFIO_DEVICE_BIND_IOMMUFD: \(errno)")
