@@ -6,7 +6,7 @@ FUZZ_SECONDS ?= 60
 SWIFT_BUILD = swift build
 RELEASE = --configuration release --static-swift-stdlib
 
-.PHONY: help setup build build-tests release run test lab-shell bench fuzz format check docs install clean
+.PHONY: help setup build release run test lab-shell bench fuzz format check docs install clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -18,9 +18,6 @@ build: setup ## build sluice and sluiced for debugging
 	@$(SWIFT_BUILD) --product sluice
 	@$(SWIFT_BUILD) --product sluiced
 
-build-tests:
-	@$(SWIFT_BUILD) --build-tests
-
 release: setup ## build the stripped programs that install installs
 	@$(SWIFT_BUILD) $(RELEASE) --product sluice -Xlinker -s
 	@$(SWIFT_BUILD) $(RELEASE) --product sluiced -Xlinker -s
@@ -28,8 +25,8 @@ release: setup ## build the stripped programs that install installs
 run: setup ## apply an example in the lab, or list and plan on this machine's own SR-IOV ports
 	@scripts/run
 
-test: setup build-tests ## run all tests: here, and in the lab on a real kernel
-	@scripts/test
+test: setup ## run all tests: here, and in the lab on a real kernel
+	@lab/lab build netdevsim & lab=$$!; $(SWIFT_BUILD) --build-tests || { kill $$lab; exit 1; }; wait $$lab && scripts/test
 
 lab-shell: build ## a shell on the lab's kernel, with sluice on PATH
 	@lab/lab shell
