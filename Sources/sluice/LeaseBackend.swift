@@ -36,7 +36,9 @@ struct AgentOptions: ParsableArguments {
     /// Whoever can change leases.
     func backend() async throws -> any LeaseBackend {
         if let client = location.client { return AgentBackend(client: client) }
-        return try await LocalBackend(state: location.stateDirectory, file: file)
+        let backend = try LocalBackend(state: location.stateDirectory, file: file)
+        await backend.reconcile()
+        return backend
     }
 
     /// Whoever can tell about them; nothing is changed, cleaned or locked by asking.
@@ -72,12 +74,16 @@ private struct LocalBackend: LeaseBackend {
     let manager: LeaseManager
     private let ledger: Ledger
 
-    init(state: StateDirectory, file: String) async throws {
+    init(state: StateDirectory, file: String) throws {
         let kernel = LinuxKernel(writer: try WriterProcess.channel())
         let declared = try HostFileOptions.load(file)
         ledger = try Ledger(in: state)
         let (host, pools) = try look(kernel, declared, state)
         manager = try LeaseManager(kernel: kernel, ledger: ledger, host: host, pools: pools)
+    }
+
+    /// Finishes what an earlier command or the agent has left.
+    func reconcile() async {
         for error in await manager.reconcile(isStart: true) { Output.error("! \(error)") }
     }
 

@@ -102,13 +102,10 @@ extension LabSuite {
             """
         }
 
-        /// Applies a number of VFs to ens12, lets somebody hold the first, and expects that the resize is refused.
+        /// Lets somebody hold the first VF of ens12, and expects that fewer, more and no VFs are refused.
         func expectRefusal(
             driver: String, holder: String, hold: (Function) throws -> Void, release: () throws -> Void
         ) throws {
-            let start = try Lab.file("start.yaml", port(3, driver: driver))
-            let applied = try Lab.sluice("apply", "-f", start, "--yes")
-            #expect(applied.status == 0, "\(applied)")
             try Lab.settle()
             let vf = try #require(try Lab.host().functions.first { $0.name == "ens12 vf 0" })
             defer { try? release() }
@@ -122,64 +119,58 @@ extension LabSuite {
             #expect(try Lab.host().virtualFunctions(of: vf.pci.physicalFunction ?? vf.pci.address).count == 3)
         }
 
+        /// Gives ens12 three VFs.
+        func makeVFs(driver: String) throws {
+            let applied = try Lab.sluice("apply", "-f", Lab.file("start.yaml", port(3, driver: driver)), "--yes")
+            #expect(applied.status == 0, "\(applied)")
+        }
+
         @Test("A VF that a process has open through VFIO keeps its port from being resized")
         func vfioHolder() throws {
+            try makeVFs(driver: "vfio-pci")
             var device: VFIODevice?
             try expectRefusal(
                 driver: "vfio-pci", holder: "pid \(getpid())", hold: { device = try VFIODevice($0.pci.address) },
                 release: { device?.close() })
         }
 
-        @Test("A VF in another network namespace keeps its port from being resized")
-        func namespaceHolder() throws {
-            try expectRefusal(
-                driver: "kernel", holder: "network namespace tenant",
-                hold: { vf in
-                    try Lab.run(["ip", "netns", "add", "tenant"])
-                    try Lab.run(["ip", "link", "set", try #require(vf.link?.name), "netns", "tenant"])
-                }, release: { try Lab.run(["ip", "netns", "delete", "tenant"]) })
-        }
-
-        @Test("A bridged VF keeps its port from being resized")
-        func bridgeHolder() throws {
-            try expectRefusal(
-                driver: "kernel", holder: "bridge br-test",
-                hold: { vf in
+        @Test("A VF in another network namespace, bridged, in Open vSwitch, with an address or below a macvtap too")
+        func networkHolders() throws {
+            try makeVFs(driver: "kernel")
+            func expect(_ holder: String, hold: (String) throws -> Void, release: [String]) throws {
+                try expectRefusal(
+                    driver: "kernel", holder: holder, hold: { try hold(try #require($0.link?.name)) },
+                    release: { try Lab.run(release) })
+            }
+            try expect(
+                "bridge br-test",
+                hold: {
                     try Lab.run(["ip", "link", "add", "br-test", "type", "bridge"])
-                    try Lab.run(["ip", "link", "set", try #require(vf.link?.name), "master", "br-test"])
-                }, release: { try Lab.run(["ip", "link", "delete", "br-test"]) })
-        }
-
-        @Test("A VF in an Open vSwitch bridge keeps its port from being resized")
-        func openVSwitchHolder() throws {
+                    try Lab.run(["ip", "link", "set", $0, "master", "br-test"])
+                }, release: ["ip", "link", "delete", "br-test"])
+            try expect(
+                "macvtap tap-test",
+                hold: { try Lab.run(["ip", "link", "add", "link", $0, "name", "tap-test", "type", "macvtap"]) },
+                release: ["ip", "link", "delete", "tap-test"])
             let control = "/usr/share/openvswitch/scripts/ovs-ctl"
             try Lab.run([control, "start", "--system-id=random"])
             defer { _ = try? Lab.run([control, "stop"]) }
-            try expectRefusal(
-                driver: "kernel", holder: "openvswitch ovs-system",
-                hold: { vf in
-                    let name = try #require(vf.link?.name)
-                    try Lab.run(["ovs-vsctl", "add-br", "ovs-test", "--", "add-port", "ovs-test", name])
-                }, release: { try Lab.run(["ovs-vsctl", "del-br", "ovs-test"]) })
-        }
-
-        @Test("A VF with an address, and one below a macvtap, keep their port from being resized")
-        func addressAndUpperHolder() throws {
-            try expectRefusal(
-                driver: "kernel", holder: "host address 192.0.2.7/24",
-                hold: { vf in
-                    let name = try #require(vf.link?.name)
-                    try Lab.run(["ip", "address", "add", "192.0.2.7/24", "dev", name])
-                    try Lab.run(["ip", "link", "set", name, "up"])
-                }, release: { try Lab.run(["ip", "address", "flush", "to", "192.0.2.0/24"]) })
-            try Lab.reset()
-            try expectRefusal(
-                driver: "kernel", holder: "macvtap tap-test",
-                hold: { vf in
-                    try Lab.run([
-                        "ip", "link", "add", "link", try #require(vf.link?.name), "name", "tap-test", "type", "macvtap",
-                    ])
-                }, release: { try Lab.run(["ip", "link", "delete", "tap-test"]) })
+            try expect(
+                "openvswitch ovs-system",
+                hold: { try Lab.run(["ovs-vsctl", "add-br", "ovs-test", "--", "add-port", "ovs-test", $0]) },
+                release: ["ovs-vsctl", "del-br", "ovs-test"])
+            try expect(
+                "host address 192.0.2.7/24",
+                hold: {
+                    try Lab.run(["ip", "address", "add", "192.0.2.7/24", "dev", $0])
+                    try Lab.run(["ip", "link", "set", $0, "up"])
+                }, release: ["ip", "address", "flush", "to", "192.0.2.0/24"])
+            try expect(
+                "network namespace tenant",
+                hold: {
+                    try Lab.run(["ip", "netns", "add", "tenant"])
+                    try Lab.run(["ip", "link", "set", $0, "netns", "tenant"])
+                }, release: ["ip", "netns", "delete", "tenant"])
         }
 
         @Test("--evict gives up the holder that it names and no other")

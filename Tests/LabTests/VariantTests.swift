@@ -26,9 +26,10 @@ extension LabSuite {
     struct IOMMUFDTests {
         @Test("A VF that a process has open through its character device keeps its port from being resized")
         func characterDevice() throws {
-            try Lab.run(["udevadm", "settle"])
+            let apply = try ApplyTests()
+            try apply.makeVFs(driver: "vfio-pci")
             var descriptors: [Int32] = []
-            try ApplyTests().expectRefusal(
+            try apply.expectRefusal(
                 driver: "vfio-pci", holder: "pid \(getpid())",
                 hold: { vf in
                     let folder = "\(PCIReader.path(vf.pci.address))/vfio-dev"
@@ -43,7 +44,7 @@ extension LabSuite {
                     #expect(holders.count == 1 && holders[0].contains("/dev/vfio/devices/\(name)"), "\(holders)")
                 },
                 release: { for descriptor in descriptors { close(descriptor) } })
-            #expect(try Lab.sluice("apply", "-f", Lab.file("none.yaml", ApplyTests().port(0)), "--yes").status == 0)
+            #expect(try Lab.sluice("apply", "-f", Lab.file("none.yaml", apply.port(0)), "--yes").status == 0)
         }
     }
 
