@@ -42,11 +42,12 @@ let package = Package(
         .target(
             name: "Leasing", dependencies: ["CLinux", "SRIOV", .product(name: "GRDB", package: "GRDB.swift")],
             swiftSettings: settings),
-        .target(name: "AgentAPI", dependencies: ["Leasing"], swiftSettings: settings),
+        .target(name: "Diagnosis", dependencies: ["SRIOV"], swiftSettings: settings),
+        .target(name: "AgentAPI", dependencies: ["Diagnosis", "Leasing"], swiftSettings: settings),
         .target(
             name: "Agent",
             dependencies: [
-                "AgentAPI", "CLinux", "HostFile", "Leasing", "SRIOV",
+                "AgentAPI", "CLinux", "Diagnosis", "HostFile", "Leasing", "SRIOV",
                 .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "NIOSSL", package: "swift-nio-ssl"), .product(name: "Logging", package: "swift-log"),
@@ -61,7 +62,7 @@ let package = Package(
         .executableTarget(
             name: "sluice",
             dependencies: [
-                "AgentAPI", "HostFile", "Leasing", "SRIOV", "Yams",
+                "AgentAPI", "Diagnosis", "HostFile", "Leasing", "SRIOV", "Yams",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: settings),
@@ -79,6 +80,8 @@ let package = Package(
         .testTarget(name: "PCITests", dependencies: ["PCI"], swiftSettings: settings),
         .testTarget(
             name: "SRIOVTests", dependencies: ["SRIOV", "HostFile", "SluiceTesting"], swiftSettings: settings),
+        .testTarget(
+            name: "DiagnosisTests", dependencies: ["Diagnosis", "SRIOV", "SluiceTesting"], swiftSettings: settings),
         .testTarget(name: "HostFileTests", dependencies: ["HostFile"], swiftSettings: settings),
         .testTarget(
             name: "LeasingTests", dependencies: ["HostFile", "Leasing", "SluiceTesting"], swiftSettings: settings),

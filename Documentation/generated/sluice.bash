@@ -173,13 +173,13 @@ _sluice() {
     unset 'unparsed_words[0]'
     unparsed_words=("${unparsed_words[@]}")
     case "${subcommand}" in
-    list|show|topology|plan|apply|pool|lease|events|snapshot|schema|help)
+    list|show|topology|plan|apply|pool|lease|events|doctor|snapshot|schema|help)
         # Offer subcommand argument completions
         "_sluice_${subcommand}"
         ;;
     *)
         # Offer subcommand completions
-        COMPREPLY+=($(compgen -W 'list show topology plan apply pool lease events snapshot schema help' -- "${cur}"))
+        COMPREPLY+=($(compgen -W 'list show topology plan apply pool lease events doctor snapshot schema help' -- "${cur}"))
         ;;
     esac
 }
@@ -709,6 +709,38 @@ _sluice_events() {
         return
         ;;
     '--last')
+        return
+        ;;
+    '--output'|'-o')
+        __sluice_add_completions -W 'table'$'\n''wide'$'\n''json'$'\n''yaml'$'\n''name'
+        return
+        ;;
+    '--socket')
+        __sluice_add_completions -f
+        return
+        ;;
+    '--state')
+        __sluice_add_completions -d
+        return
+        ;;
+    esac
+}
+
+_sluice_doctor() {
+    repeating_flags=()
+    non_repeating_flags=(--version -h --help)
+    repeating_options=()
+    non_repeating_options=(--root --snapshot --output -o --socket --state)
+    __sluice_offer_flags_options 0
+
+    # Offer option value completions
+    case "${prev}" in
+    '--root')
+        __sluice_add_completions -d
+        return
+        ;;
+    '--snapshot')
+        __sluice_add_completions -f
         return
         ;;
     '--output'|'-o')

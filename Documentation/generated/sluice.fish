@@ -58,6 +58,8 @@ function __sluice_parse_tokens -S
             end
         case 'events'
             __sluice_parse_subcommand 0 'follow' 'after=' 'last=' 'o/output=' 'socket=' 'state=' 'version' 'h/help'
+        case 'doctor'
+            __sluice_parse_subcommand 0 'root=' 'snapshot=' 'o/output=' 'socket=' 'state=' 'version' 'h/help'
         case 'snapshot'
             __sluice_parse_subcommand 0 'f/file=' 'version' 'h/help'
         case 'schema'
@@ -127,6 +129,7 @@ complete -c 'sluice' -n '__sluice_should_offer_completions_for_positional "sluic
 complete -c 'sluice' -n '__sluice_should_offer_completions_for_positional "sluice" -eq 1' -fa 'pool' -d 'Show the pools and what is free in them.'
 complete -c 'sluice' -n '__sluice_should_offer_completions_for_positional "sluice" -eq 1' -fa 'lease' -d 'Take functions from pools, give them back, and see who has them.'
 complete -c 'sluice' -n '__sluice_should_offer_completions_for_positional "sluice" -eq 1' -fa 'events' -d 'Show what happens on this host: leases, devices that come and go, drift, applies.'
+complete -c 'sluice' -n '__sluice_should_offer_completions_for_positional "sluice" -eq 1' -fa 'doctor' -d 'Say what is wrong with the host, why, and how to mend it.'
 complete -c 'sluice' -n '__sluice_should_offer_completions_for_positional "sluice" -eq 1' -fa 'snapshot' -d 'Record this host in one text file that the other commands read.'
 complete -c 'sluice' -n '__sluice_should_offer_completions_for_positional "sluice" -eq 1' -fa 'schema' -d 'Print the JSON Schema of the host file, for editors.'
 complete -c 'sluice' -n '__sluice_should_offer_completions_for_positional "sluice" -eq 1' -fa 'help' -d 'Show subcommand help information.'
@@ -266,6 +269,13 @@ complete -c 'sluice' -n '__sluice_should_offer_completions_for_flags_or_options 
 complete -c 'sluice' -n '__sluice_should_offer_completions_for_flags_or_options "sluice events" state' -l 'state' -d 'Where the records are, when no agent runs.' -rfa '(__sluice_complete_directories)'
 complete -c 'sluice' -n '__sluice_should_offer_completions_for_flags_or_options "sluice events" version' -l 'version' -d 'Show the version.'
 complete -c 'sluice' -n '__sluice_should_offer_completions_for_flags_or_options "sluice events" h help' -s 'h' -l 'help' -d 'Show help information.'
+complete -c 'sluice' -n '__sluice_should_offer_completions_for_flags_or_options "sluice doctor" root' -l 'root' -d 'Look at the host whose /sys and /proc are below DIR.' -rfa '(__sluice_complete_directories)'
+complete -c 'sluice' -n '__sluice_should_offer_completions_for_flags_or_options "sluice doctor" snapshot' -l 'snapshot' -d 'Look at a recorded host: made by sluice snapshot or umockdev-record.' -rF
+complete -c 'sluice' -n '__sluice_should_offer_completions_for_flags_or_options "sluice doctor" o output' -l 'output' -s 'o' -d 'How to print: table, wide (more columns), json, yaml, name (one name a line).' -rfka 'table wide json yaml name'
+complete -c 'sluice' -n '__sluice_should_offer_completions_for_flags_or_options "sluice doctor" socket' -l 'socket' -d 'The agent\'s socket.' -rF
+complete -c 'sluice' -n '__sluice_should_offer_completions_for_flags_or_options "sluice doctor" state' -l 'state' -d 'Where the records are, when no agent runs.' -rfa '(__sluice_complete_directories)'
+complete -c 'sluice' -n '__sluice_should_offer_completions_for_flags_or_options "sluice doctor" version' -l 'version' -d 'Show the version.'
+complete -c 'sluice' -n '__sluice_should_offer_completions_for_flags_or_options "sluice doctor" h help' -s 'h' -l 'help' -d 'Show help information.'
 complete -c 'sluice' -n '__sluice_should_offer_completions_for_flags_or_options "sluice snapshot" f file' -s 'f' -l 'file' -d 'Write to FILE, which must not exist, instead of standard output.' -rF
 complete -c 'sluice' -n '__sluice_should_offer_completions_for_flags_or_options "sluice snapshot" version' -l 'version' -d 'Show the version.'
 complete -c 'sluice' -n '__sluice_should_offer_completions_for_flags_or_options "sluice snapshot" h help' -s 'h' -l 'help' -d 'Show help information.'

@@ -1,4 +1,5 @@
 internal import AgentAPI
+internal import Diagnosis
 internal import FoundationEssentials
 internal import HTTPTypes
 internal import HostFile
@@ -149,7 +150,7 @@ struct API: Sendable {
         case .latestEvents: return try await latestEvents(request)
         case .plans: return try await plan(request)
         case .applies: return try await apply(request)
-        case .faults: return try Self.response([String]())
+        case .faults: return try Self.response(Diagnosis.faults(of: manager.host).map(FaultView.init))
         }
     }
 

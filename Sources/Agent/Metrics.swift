@@ -1,3 +1,4 @@
+internal import Diagnosis
 internal import Leasing
 internal import Netlink
 internal import PCI
@@ -90,8 +91,11 @@ final class Metrics: Sendable {
         page.family(
             "sluice_drift", "gauge", "Devices that are not as declared and are not repaired, because they are in use")
         page.sample("sluice_drift", [:], "\(drift)")
-        page.family("sluice_faults", "gauge", "Faults that are known")
-        page.sample("sluice_faults", [:], "0")
+        page.family("sluice_faults", "gauge", "Faults that are known, by severity")
+        let faults = Dictionary(grouping: Diagnosis.faults(of: manager.host), by: \.severity)
+        for severity in Fault.Severity.allCases {
+            page.sample("sluice_faults", ["severity": severity.rawValue], "\(faults[severity]?.count ?? 0)")
+        }
         if let counters { add(counters, &page) }
         return page.text
     }

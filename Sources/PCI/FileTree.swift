@@ -28,7 +28,8 @@ extension FileTree {
     public func number<Value: FixedWidthInteger>(
         _ path: String, as type: Value.Type = Value.self
     ) throws(PCIError) -> Value? {
-        try text(path).flatMap { Value($0.filter { !$0.isWhitespace }) }
+        // The kernel pads nothing but the end, and that is gone already.
+        try text(path).flatMap { Value($0) ?? Value($0.filter { !$0.isWhitespace }) }
     }
 
     /// A hexadecimal number, with or without `0x`; nil when the attribute is absent or not a number.
@@ -38,7 +39,10 @@ extension FileTree {
 
     /// The last component of what a link points to: the driver's name, the group's number.
     public func linkName(_ path: String) throws(PCIError) -> String? {
-        try link(path).flatMap { $0.split(separator: "/").last.map(String.init) }
+        try link(path).flatMap { text in
+            let end = text.utf8.lastIndex(of: UInt8(ascii: "/")).map { text.utf8.index(after: $0) } ?? text.startIndex
+            return end == text.endIndex ? nil : String(text[end...])
+        }
     }
 
     /// The whole of a text file, up to a megabyte.

@@ -44,15 +44,23 @@ public struct PCIAddress: Sendable, Hashable, Comparable {
 extension PCIAddress: LosslessStringConvertible {
     /// Parses `DDDD:BB:DD.F`; the domain may be left out, and has four to eight digits. Anything else is nil.
     public init?(_ text: some StringProtocol) {
-        var parts = text.split(separator: ":", omittingEmptySubsequences: false)
-        guard let last = parts.popLast(), let busText = parts.popLast(), parts.count <= 1 else { return nil }
-        let slot = last.split(separator: ".", omittingEmptySubsequences: false)
-        guard slot.count == 2, (1...2).contains(slot[0].utf8.count), slot[1].utf8.count == 1,
-            let device = hexadecimal(slot[0]), let function = hexadecimal(slot[1]),
-            (1...2).contains(busText.utf8.count), let bus = hexadecimal(busText)
+        // By bytes: every name in a recording is tried.
+        let text = Substring(text)
+        let bytes = text.utf8
+        guard let dot = bytes.lastIndex(of: UInt8(ascii: ".")),
+            let slot = bytes[..<dot].lastIndex(of: UInt8(ascii: ":"))
+        else { return nil }
+        let middle = bytes[..<slot].lastIndex(of: UInt8(ascii: ":"))
+        let deviceText = text[bytes.index(after: slot)..<dot]
+        let busText = text[(middle.map { bytes.index(after: $0) } ?? text.startIndex)..<slot]
+        let functionText = text[bytes.index(after: dot)...]
+        guard (1...2).contains(deviceText.utf8.count), functionText.utf8.count == 1,
+            let device = hexadecimal(deviceText), let function = hexadecimal(functionText),
+            (1...2).contains(busText.utf8.count), let bus = hexadecimal(busText), device < 32, function < 8
         else { return nil }
         var domain: UInt32 = 0
-        if let text = parts.first {
+        if let middle {
+            let text = text[..<middle]
             guard (4...8).contains(text.utf8.count), let value = hexadecimal(text) else { return nil }
             domain = value
         }

@@ -56,10 +56,11 @@ public struct RecordedTree: FileTree {
                 }
                 path = text
                 start = line.endIndex
-                let parts = text.split(separator: "/")
-                guard let last = parts.last else { continue }
-                if PCIAddress(last) != nil { functions[String(last)] = text }
-                if parts.count > 1, parts[parts.count - 2] == "net" { netdevs[String(last)] = text }
+                let slash = text.utf8.lastIndex(of: UInt8(ascii: "/")) ?? text.startIndex
+                let last = String(text[text.utf8.index(after: slash)...])
+                guard !last.isEmpty else { continue }
+                if PCIAddress(last) != nil { functions[last] = text }
+                if text[..<slash].hasSuffix("/net") { netdevs[last] = text }
                 Self.addParents(of: text, to: &children)
             } else if path == nil {
                 throw SRIOVError(.badRecording, "line \(number) belongs to no device: a P: line comes first")
@@ -84,7 +85,8 @@ public struct RecordedTree: FileTree {
 
     private static func addParents(of path: String, to children: inout [String: Set<String>]) {
         var rest = path[...]
-        while let slash = rest.lastIndex(of: "/") {
+        // By bytes: a recording has thousands of paths, and characters are slow.
+        while let slash = rest.utf8.lastIndex(of: UInt8(ascii: "/")) {
             let parent = String(rest[..<slash])
             guard children[parent, default: []].insert(String(rest[rest.index(after: slash)...])).inserted else {
                 return
@@ -149,9 +151,9 @@ public struct RecordedTree: FileTree {
     private func resolve(_ path: String) -> String {
         for (folder, places) in [("/sys/bus/pci/devices/", functions), ("/sys/class/net/", netdevs)] {
             guard let rest = path.suffix(after: folder) else { continue }
-            let parts = rest.split(separator: "/", maxSplits: 1)
-            guard let first = parts.first, let device = places[String(first)] else { return path }
-            return parts.count == 2 ? "\(device)/\(parts[1])" : device
+            let end = rest.utf8.firstIndex(of: UInt8(ascii: "/")) ?? rest.endIndex
+            guard let device = places[String(rest[..<end])] else { return path }
+            return device + rest[end...]
         }
         return path.suffix(after: "/sys") ?? path
     }
@@ -162,9 +164,11 @@ public struct RecordedTree: FileTree {
         var device = resolved[...]
         while true {
             if let block = blocks[String(device)] {
-                return (block, String(resolved[device.endIndex...].drop { $0 == "/" }))
+                return (block, String(resolved.utf8[device.endIndex...].drop { $0 == UInt8(ascii: "/") }) ?? "")
             }
-            guard let slash = device.lastIndex(of: "/"), slash != device.startIndex else { return nil }
+            guard let slash = device.utf8.lastIndex(of: UInt8(ascii: "/")), slash != device.startIndex else {
+                return nil
+            }
             device = device[..<slash]
         }
     }
@@ -191,7 +195,9 @@ public struct RecordedTree: FileTree {
             return entries { entries in
                 entries.keys.compactMap { name in
                     guard name.hasPrefix(prefix) else { return nil }
-                    return name.dropFirst(prefix.count).split(separator: "/").first.map(String.init)
+                    let rest = name.utf8.dropFirst(prefix.utf8.count).drop { $0 == UInt8(ascii: "/") }
+                    let first = rest.prefix { $0 != UInt8(ascii: "/") }
+                    return first.isEmpty ? nil : String(first)
                 }
             }
         }
@@ -294,6 +300,6 @@ struct Lines {
 extension String {
     /// What follows a prefix; nil when the text does not begin with it.
     func suffix(after prefix: String) -> String? {
-        hasPrefix(prefix) ? String(dropFirst(prefix.count)) : nil
+        hasPrefix(prefix) ? String(utf8.dropFirst(prefix.utf8.count)) : nil
     }
 }

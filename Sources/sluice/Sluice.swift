@@ -12,6 +12,7 @@ struct Sluice: AsyncParsableCommand {
             Bring it there:       sluice plan, sluice apply
             Give functions out:   sluice pool list, sluice lease acquire --pool tenant
             See what happens:     sluice events --follow
+            See what is wrong:    sluice doctor
 
             Exit status: 0 done, or nothing to do; 1 something failed; 2 (plan) there are changes; 3 something is
             refused because it is in use or cannot be; 64 the command line is wrong; 65 the host file has mistakes.
@@ -19,7 +20,7 @@ struct Sluice: AsyncParsableCommand {
         version: version,
         subcommands: [
             List.self, Show.self, Topology.self, PlanCommand.self, Apply.self, PoolCommand.self,
-            LeaseCommand.self, Events.self, Snapshot.self, SchemaCommand.self,
+            LeaseCommand.self, Events.self, Doctor.self, Snapshot.self, SchemaCommand.self,
         ])
 }
 

@@ -154,6 +154,34 @@ extension LabSuite {
             #expect(try Lab.host().functions.count { $0.pci.isBoundToVFIO && $0.pci.physicalFunction != nil } == 8)
         }
 
+        @Test(
+            "A VF that cannot be reset is quarantined: list and doctor say so and why, nobody gets it, repair frees it")
+        func quarantine() throws {
+            let agent = try AgentProcess()
+            #expect(try Lab.sluice("doctor").status == 0)
+            let lease = try #require(try agent.acquire().leases.first)
+            let methods = "/sys/bus/pci/devices/\(lease.address)/reset_method"
+            try Lab.write("\n", to: methods)
+            #expect(try agent.release(lease.id).state == "quarantined")
+            let list = try Lab.sluice("list").output.split(separator: "\n").first { $0.contains(lease.address) }
+            #expect(list?.contains("quarantined") == true, "\(list ?? "")")
+            let doctor = try Lab.sluice("doctor")
+            #expect(doctor.status == 3 && doctor.output.contains("[vf.quarantined]"), "\(doctor)")
+            #expect(doctor.output.contains("lease repair \(lease.id)") && doctor.output.contains("reset"), "\(doctor)")
+            let faults: [FaultView] = try agent.client().get("/v1/faults")
+            #expect(faults.map(\.id) == ["vf.quarantined"] && faults.first?.subject == lease.address)
+            #expect(throws: LeasingError.self) {
+                try agent.acquire {
+                    $0.pool = nil
+                    $0.function = lease.address
+                }
+            }
+            try Lab.write("default", to: methods)
+            #expect(try Lab.sluice("lease", "repair", lease.id).status == 0)
+            #expect(try agent.leases().isEmpty)
+            #expect(try Lab.sluice("doctor").status == 0)
+        }
+
         @Test("What somebody used without a lease is reset before it is given to a tenant")
         func foreignUse() throws {
             let agent = try AgentProcess()
