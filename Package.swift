@@ -29,6 +29,9 @@ let package = Package(
     targets: [
         // Header-only: what Glibc's module lacks of the kernel's interface.
         .systemLibrary(name: "CLinux"),
+        // Header-only too: libvirt and libxml2 are loaded when they are needed, and hosts without them do without.
+        .systemLibrary(
+            name: "CLibvirt", pkgConfig: "libxml-2.0", providers: [.apt(["libvirt-dev", "libxml2-dev"])]),
         .target(
             name: "Netlink",
             dependencies: ["CLinux", .product(name: "SystemPackage", package: "swift-system")],
@@ -44,10 +47,11 @@ let package = Package(
             swiftSettings: settings),
         .target(name: "Diagnosis", dependencies: ["SRIOV"], swiftSettings: settings),
         .target(name: "AgentAPI", dependencies: ["Diagnosis", "Leasing"], swiftSettings: settings),
+        .target(name: "Libvirt", dependencies: ["CLibvirt", "Leasing"], swiftSettings: settings),
         .target(
             name: "Agent",
             dependencies: [
-                "AgentAPI", "CLinux", "Diagnosis", "HostFile", "Leasing", "SRIOV",
+                "AgentAPI", "CLinux", "Diagnosis", "HostFile", "Leasing", "Libvirt", "SRIOV",
                 .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "NIOSSL", package: "swift-nio-ssl"), .product(name: "Logging", package: "swift-log"),
@@ -85,6 +89,7 @@ let package = Package(
         .testTarget(name: "HostFileTests", dependencies: ["HostFile"], swiftSettings: settings),
         .testTarget(
             name: "LeasingTests", dependencies: ["HostFile", "Leasing", "SluiceTesting"], swiftSettings: settings),
+        .testTarget(name: "LibvirtTests", dependencies: ["Libvirt"], swiftSettings: settings),
         .testTarget(
             name: "AgentUnitTests", dependencies: ["Agent", "AgentAPI", "Leasing", "SRIOV"], swiftSettings: settings),
         // Needs the lab's kernel: lab/lab run, or make test.

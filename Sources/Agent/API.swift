@@ -5,6 +5,7 @@ internal import HTTPTypes
 internal import HostFile
 internal import HummingbirdCore
 internal import Leasing
+internal import Libvirt
 internal import NIOCore
 internal import PCI
 internal import SRIOV
@@ -12,6 +13,7 @@ internal import SRIOV
 /// Answers requests: one method for each resource. Documentation/api/openapi.yaml describes the same.
 struct API: Sendable {
     let keeper: HostKeeper
+    let virtualizations: [Virtualization]
     let changeUIDs: Set<UInt32>
 
     /// The longest body that is taken, bytes: a host file.
@@ -32,6 +34,7 @@ struct API: Sendable {
         case let problem as Problem: return problem
         case let error as LeasingError: return Problem(error)
         case let error as SRIOVError: return Problem(error)
+        case let error as LibvirtError: return problem(error)
         case let errors as HostFileErrors:
             var problem = Problem(
                 status: 422, title: "Not possible", detail: "the host file has mistakes", code: HostFileErrors.code,
@@ -43,6 +46,19 @@ struct API: Sendable {
                 status: 500, title: "The host refused", detail: "\(error)", code: "agent.failed",
                 remedy: "the agent's log and dmesg may say more")
         }
+    }
+
+    private static func problem(_ error: LibvirtError) -> Problem {
+        let (status, title) =
+            switch error.code {
+            case .noDomain, .noNetwork: (404, "Not found")
+            case .malformed: (400, "Bad request")
+            case .missing, .unreachable: (503, "Not available")
+            case .timeout: (504, "Not answered")
+            default: (409, "Conflict")
+            }
+        return Problem(
+            status: status, title: title, detail: error.message, code: error.code.rawValue, remedy: error.remedy)
     }
 
     private func answer(_ request: Request, _ peer: Peer?) async throws -> Response {
@@ -150,6 +166,7 @@ struct API: Sendable {
         case .latestEvents: return try await latestEvents(request)
         case .plans: return try await plan(request)
         case .applies: return try await apply(request)
+        case .virtual(let resource): return try await perform(resource, request)
         case .faults: return try Self.response(Diagnosis.faults(of: manager.host).map(FaultView.init))
         }
     }

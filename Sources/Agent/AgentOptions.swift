@@ -14,6 +14,8 @@ public struct AgentOptions: Sendable {
     public var changeUIDs: Set<UInt32> = []
     /// Whether it only looks: nothing is applied, repaired or leased.
     public var isObserveOnly = false
+    /// The libvirt daemons that it follows; nil is the system's when a pool is for libvirt.
+    public var libvirt: [String]?
     /// Where it listens on TCP; nil for not at all.
     public var tcp: TCPOptions?
 

@@ -8,9 +8,13 @@ internal import NIOCore
 internal import NIOPosix
 internal import PCI
 public import SRIOV
+internal import Synchronization
 
 /// The agent: composed of the host's keeper, the API, and what they listen to.
 public struct Daemon: Sendable {
+    /// The daemon that is followed when none is named.
+    private static let systemLibvirt = "qemu:///system"
+
     private let options: AgentOptions
     private let kernel: any HostKernel
     private let logger: Logger
@@ -48,7 +52,12 @@ public struct Daemon: Sendable {
         let declared = try HostFile.parse(try HostFile.text(of: options.hostFile), file: options.hostFile)
         let (triggers, work) = (Triggers(), Triggers())
         let hub = EventHub()
-        let ledger = try Ledger(in: options.state) { hub.publish($0, $1) }
+        // A lease that comes or goes changes what libvirt may hand out.
+        let virtualWork = (options.libvirt ?? [Self.systemLibvirt]).map { _ in Triggers() }
+        let ledger = try Ledger(in: options.state) { transitions, notes in
+            hub.publish(transitions, notes)
+            if !transitions.isEmpty { for work in virtualWork { work.add() } }
+        }
         let last = try ledger.reader.lastNumbers()
         hub.start(at: EventPosition(transition: last.transition, note: last.note))
         let serials = try KnownSerials(state: options.state, files: kernel.files).current()
@@ -60,12 +69,21 @@ public struct Daemon: Sendable {
             onHolderGone: { triggers.add { $0.host = true } })
         let keeper = HostKeeper(
             kernel: kernel, manager: manager, ledger: ledger, declared: declared, hub: hub, work: work,
-            options: options, logger: logger, loop: loop)
+            onPools: { for work in virtualWork { work.add() } }, options: options, logger: logger, loop: loop)
         keeper.readNames(of: host)
+        let logger = logger
+        let virtualizations = zip(options.libvirt ?? [Self.systemLibvirt], virtualWork).map { uri, work in
+            Virtualization(
+                uri: uri, isAlwaysWanted: options.libvirt != nil, manager: manager,
+                isObserveOnly: options.isObserveOnly, work: work, logger: logger, loop: loop,
+                onChange: { triggers.add { $0.host = true } })
+        }
+        manager.domainLife.withLock {
+            $0 = { uuid in virtualizations.contains { $0.isAlive(uuid) == true } ? true : nil }
+        }
         let tls = try options.tcp.map { try TLSSettings($0) }
         let listeners = try sockets(tls)
-        let api = API(keeper: keeper, changeUIDs: options.changeUIDs)
-        let logger = logger
+        let api = API(keeper: keeper, virtualizations: virtualizations, changeUIDs: options.changeUIDs)
         let watch = HostWatch(triggers: triggers, logger: logger)
         try await withThrowingTaskGroup(of: End.self) { tasks in
             tasks.addTask {
@@ -84,6 +102,16 @@ public struct Daemon: Sendable {
             tasks.addTask {
                 await keeper.runLeases()
                 return .broken("leases are not looked at any more")
+            }
+            for virtualization in virtualizations {
+                tasks.addTask {
+                    await virtualization.run()
+                    return .broken("libvirt is not followed any more")
+                }
+                tasks.addTask {
+                    await virtualization.runWork()
+                    return .broken("libvirt is not looked at any more")
+                }
             }
             for listener in listeners {
                 tasks.addTask {
@@ -117,6 +145,7 @@ public struct Daemon: Sendable {
             endSoon(keeper.stop, status: 0)
             triggers.finish()
             work.finish()
+            for work in virtualWork { work.finish() }
             tasks.cancelAll()
         }
         hub.close()

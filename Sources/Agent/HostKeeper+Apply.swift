@@ -104,7 +104,11 @@ extension HostKeeper {
 
     /// Says what is not as declared and cannot be mended, once.
     private func tellDrift(_ plan: Plan, begun: Int64) async {
-        let changing = Set(manager.leases.filter { $0.state != .active || $0.changed >= begun }.map(\.address))
+        let changing = Set(
+            manager.leases.filter {
+                // libvirt sets what a domain gets while it starts, and what it cannot set follows.
+                $0.state != .active || $0.changed >= begun || manager.isInHandsOfLibvirt($0)
+            }.map(\.address))
         var drift: [String: String] = [:]
         for device in plan.devices {
             for refusal in device.refusals {
@@ -149,6 +153,7 @@ extension HostKeeper {
             $0.attempts = Attempts()
         }
         manager.update(host: host, pools: pools)
+        onPools()
     }
 
     // MARK: Requests

@@ -25,6 +25,8 @@ final class HostKeeper: Sendable {
     let stop = Flag()
     /// Reasons to look at the leases.
     let work: Triggers
+    /// Tells that the functions of pools may be others.
+    let onPools: @Sendable () -> Void
     private let loop: any EventLoop
     private let queue = SerialQueue()
     private let reads = SerialQueue()
@@ -62,13 +64,15 @@ final class HostKeeper: Sendable {
 
     init(
         kernel: any HostKernel, manager: LeaseManager, ledger: Ledger, declared: DeclaredHost, hub: EventHub,
-        work: Triggers, options: AgentOptions, logger: Logger, loop: any EventLoop
+        work: Triggers, onPools: @escaping @Sendable () -> Void = {}, options: AgentOptions, logger: Logger,
+        loop: any EventLoop
     ) {
         self.kernel = kernel
         self.manager = manager
         self.ledger = ledger
         self.hub = hub
         self.work = work
+        self.onPools = onPools
         self.options = options
         self.logger = logger
         self.loop = loop
@@ -225,6 +229,7 @@ final class HostKeeper: Sendable {
             let pools = PoolSet(
                 state.withLock { $0.declared }, host: host, files: kernel.files, knownSerials: serials)
             manager.update(host: host, pools: pools)
+            onPools()
             readNames(of: host)
             return host
         }

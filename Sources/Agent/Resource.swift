@@ -7,6 +7,7 @@ enum Resource: Equatable {
     case pool(String)
     case lease(String)
     case repair(String)
+    case virtual(DomainResource)
 
     /// Reads a path's parts; nil is no resource.
     init?(_ path: [String]) {
@@ -25,8 +26,15 @@ enum Resource: Equatable {
         case ["v1", "applies"]: self = .applies
         case ["v1", "faults"]: self = .faults
         default:
-            guard path.count > 2, path[0] == "v1", let name = path[2].removingPercentEncodingStrictly, !name.isEmpty
-            else { return nil }
+            guard path.count > 1, path[0] == "v1" else { return nil }
+            let names = path.dropFirst().compactMap(\.removingPercentEncodingStrictly)
+            guard names.count == path.count - 1, !names.contains("") else { return nil }
+            if let resource = DomainResource(names) {
+                self = .virtual(resource)
+                return
+            }
+            guard names.count > 1 else { return nil }
+            let name = names[1]
             switch (path[1], path.count) {
             case ("functions", 3): self = .function(name)
             case ("pools", 3): self = .pool(name)
@@ -42,6 +50,7 @@ enum Resource: Equatable {
         switch self {
         case .leases: [.get, .post]
         case .lease: [.get, .delete]
+        case .virtual(let resource): resource.methods
         case .repair, .plans, .applies: [.post]
         default: [.get]
         }

@@ -60,6 +60,16 @@ struct FunctionCare: Sendable {
         }
     }
 
+    /// Sets a function as its lease says, whoever uses it, and reads it back; what is so already is not touched.
+    func set(_ member: Pool.Member, settings: VirtualFunctionSettings) throws(LeasingError) {
+        try describingErrors(member) {
+            guard let (link, index) = place(member) else { return }
+            let change = VirtualFunctionChange(index: index, settings: settings.filled(from: member.policy))
+            guard try !settingsWriter.differing([change], of: link).isEmpty else { return }
+            try set(change, link, member, .unprepared)
+        }
+    }
+
     /// Resets a function that nobody uses, gives it back the settings and the driver of a free one, and reads them back.
     ///
     /// Throws `vf.quarantined` when it cannot be reset, or is not clean afterwards.

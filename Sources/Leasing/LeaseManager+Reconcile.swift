@@ -55,6 +55,7 @@ extension LeaseManager {
     private func isAlive(_ lease: Lease) -> Bool? {
         let isOfThisBoot = lease.boot == clock.now().boot
         if !isOfThisBoot, [.process, .namespace].contains(lease.consumer.kind) { return false }
+        if lease.consumer.kind == .domain { return domainLife.withLock { $0 }(lease.consumer.identifier) }
         return probe.isAlive(lease.consumer)
     }
 
@@ -111,19 +112,25 @@ extension LeaseManager {
     }
 
     private func isOver(_ lease: Lease) -> Bool {
-        lease.deadline.map { clock.remaining(until: $0, length: length(lease)) == 0 } ?? false
+        guard !isStarting(lease) else { return false }
+        return lease.deadline.map { clock.remaining(until: $0, length: length(lease)) == 0 } ?? false
+    }
+
+    /// Whether a lease's domain is on its way: one with much memory takes minutes before it opens what it is given.
+    private func isStarting(_ lease: Lease) -> Bool {
+        lease.state == .active && !lease.wasHeld && isInHandsOfLibvirt(lease)
     }
 
     /// How long it is until the next lease ends by itself, milliseconds; nil when none does. A lease that is being worked
     /// on is not waited for: its end is told.
     public var millisecondsToNextDeadline: Int64? {
         state.withLock { book in
-            book.leases.values.compactMap { lease in
-                guard [.reserved, .preparing, .active, .lost].contains(lease.state), !book.owned.contains(lease.id)
-                else { return nil }
-                return lease.deadline.map { clock.remaining(until: $0, length: length(lease)) }
-            }.min()
-        }
+            book.leases.values.filter { lease in
+                [.reserved, .preparing, .active, .lost].contains(lease.state) && !book.owned.contains(lease.id)
+            }
+        }.filter { !isStarting($0) }.compactMap { lease in
+            lease.deadline.map { clock.remaining(until: $0, length: length(lease)) }
+        }.min()
     }
 
     // MARK: Processes

@@ -1,7 +1,7 @@
 internal import Netlink
 public import PCI
 public import SRIOV
-internal import Synchronization
+public import Synchronization
 
 /// Gives functions to consumers and takes them back: chooses, records, prepares, and cleans.
 ///
@@ -17,6 +17,8 @@ public final class LeaseManager: Sendable {
     let state: Mutex<LeaseBook>
     /// Tells that `reconcile` has something to do.
     let onWork: @Sendable () -> Void
+    /// Whether a domain, by UUID, is starting or running; nil when nobody can tell. Set by whoever follows libvirt.
+    public let domainLife = Mutex<@Sendable (String) -> Bool?> { _ in nil }
     /// Tells that the picture of the host is old: a holder has ended.
     let onHolderGone: @Sendable () -> Void
 

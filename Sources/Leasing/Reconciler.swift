@@ -47,8 +47,9 @@ public enum Reconciler {
             guard facts.isPresent else { return vanished(lease) }
             guard lease.state == .active, facts.holders.isEmpty else { return nil }
             // A domain that let go has ended, or its device was unplugged; a namespace that gave the netdev back is
-            // being deleted. A process or a person may open the function again.
-            if lease.wasHeld, [.domain, .namespace].contains(lease.consumer.kind) {
+            // being deleted. A process or a person may open the function again. Of a domain that libvirt still has,
+            // libvirt is about to set the function as it was before: whoever follows it gives the lease back after that.
+            if lease.wasHeld, facts.isConsumerAlive != true, [.domain, .namespace].contains(lease.consumer.kind) {
                 return .event(.consumerGone, "\(lease.consumer) does not use it any more")
             }
             return nil

@@ -11,6 +11,7 @@ struct Sluice: AsyncParsableCommand {
             Declare it:           /etc/sluice/host.yaml, see Documentation/host-file.md
             Bring it there:       sluice plan, sluice apply
             Give functions out:   sluice pool list, sluice lease acquire --pool tenant
+            To virtual machines:  sluice network sync, sluice vm attach z-k8s-n-1 --pool tenant
             See what happens:     sluice events --follow
             See what is wrong:    sluice doctor
 
@@ -20,7 +21,8 @@ struct Sluice: AsyncParsableCommand {
         version: version,
         subcommands: [
             List.self, Show.self, Topology.self, PlanCommand.self, Apply.self, PoolCommand.self,
-            LeaseCommand.self, Events.self, Doctor.self, Snapshot.self, SchemaCommand.self,
+            LeaseCommand.self, VMCommand.self, NetworkCommand.self, Events.self, Doctor.self, LibvirtHook.self,
+            Snapshot.self, SchemaCommand.self,
         ])
 }
 
@@ -35,7 +37,9 @@ enum Status {
         switch code {
         case "hostfile.invalid", "hostfile.unreadable", "device.claimedTwice": badFile
         case "request.invalid": .validationFailure
-        case "pool.exhausted", "pool.limit", "lease.stillHeld": refused
+        case "pool.exhausted", "pool.limit", "lease.stillHeld", "domain.noPorts", "domain.keepsDevice",
+            "domain.memoryLocked":
+            refused
         default: .failure
         }
     }

@@ -29,6 +29,11 @@ struct Sluiced: ParsableCommand {
     @Option(name: .long, help: "A user beside root who may change something; may be given several times.")
     var allowUid: [UInt32] = []
     @Flag(name: .long, help: "Only look: apply, repair and lease nothing.") var observeOnly = false
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "A libvirt daemon to follow (default qemu:///system, when a pool is for libvirt).", valueName: "uri"))
+    var libvirt: [String] = []
     @Option(name: .long, help: "Listen on TCP too, with TLS, for clients with a certificate: ADDRESS:PORT.")
     var listen: String?
     @Option(name: .long, help: "The agent's certificate chain, PEM.", completion: .file()) var certificate: String?
@@ -71,6 +76,7 @@ struct Sluiced: ParsableCommand {
         options.group = group.isEmpty ? nil : group
         options.changeUIDs = Set(allowUid)
         options.isObserveOnly = observeOnly
+        options.libvirt = libvirt.isEmpty ? nil : libvirt
         options.tcp = try tcp()
         do {
             // Without its writer nothing could be cleaned any more; systemd starts both anew.

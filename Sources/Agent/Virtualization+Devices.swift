@@ -1,0 +1,345 @@
+internal import AgentAPI
+internal import Leasing
+internal import Libvirt
+internal import Logging
+internal import NIOCore
+internal import Netlink
+internal import PCI
+internal import SRIOV
+internal import Synchronization
+
+extension Virtualization {
+    /// How long a guest may take to let a device go, seconds.
+    private static let departureSeconds = 30
+
+    /// Attaches functions of a pool to a domain, all or none.
+    ///
+    /// The running domain gets functions that are chosen for it now; its next start gets what the pool's network has then.
+    func attach(_ body: AttachBody, to name: String) async throws -> [DomainView.Interface] {
+        let connection = try connection()
+        let domain = try await connection.domain(name)
+        let target = try Self.target(body.target, domain)
+        let count = body.count ?? 1
+        let request = try request(body, for: domain)
+        try request.check()
+        guard let pool = manager.pools[name: body.pool] else {
+            throw LeasingError(.noPool, "there is no pool \(body.pool)", remedy: "sluice pool list shows the pools")
+        }
+        if let failover = body.failover, domain.config?.interfaces.contains(where: { $0.standby != nil }) ?? false {
+            throw LeasingError(
+                .badRequest, "domain \(domain.name) has an interface with a standby already (\(failover))",
+                remedy: "one pair for a domain is what its guest's net_failover driver takes")
+        }
+        let settings = (request.settings).filled(from: pool.declared.settings)
+        // The two documents of a domain have the same addresses, aliases and all: one device in the guest's eyes.
+        let devices = (0..<count).map { _ in NewInterface(settings, pairs: body.failover != nil) }
+        var network: String?
+        if target.contains(.config) {
+            network = try await self.network(of: body.pool, connection)
+        }
+        var attached: [XMLElement] = []
+        var leases: [Lease] = []
+        do {
+            if target.contains(.live) {
+                try check(domain, count, body)
+                leases = try await manager.acquire(request, actor: "agent").leases
+                for (lease, device) in zip(leases, devices) {
+                    let element = device.live(lease.address, settings, failover: body.failover)
+                    for element in element {
+                        try await connection.attach(element, to: domain.uuid, .live)
+                        attached.append(element)
+                    }
+                }
+                // libvirt has set MAC and VLAN, and knows nothing of the rest.
+                try await manager.restoreSettings(of: Consumer(.domain, domain.uuid))
+            }
+            if let network, var config = domain.config {
+                let vlan = request.settings.vlans?.first
+                config.append(devices.flatMap { $0.config(network, vlan, failover: body.failover) })
+                // What libvirt has no words for goes into the domain's metadata, and is set when it starts.
+                if let wish = body.settings { for device in devices { config.wish(wish, for: device.mac) } }
+                try await connection.define(config)
+            }
+        } catch {
+            await undo(attached, leases, domain, connection)
+            throw error
+        }
+        work.add { $0.host = true }
+        let view = try await domainView(domain.uuid)
+        let macs = Set(devices.map(\.mac))
+        return view.interfaces.filter { $0.mac.map(macs.contains) ?? false }
+    }
+
+    /// Takes back what was attached of a request that has failed.
+    private func undo(_ attached: [XMLElement], _ leases: [Lease], _ domain: Domain, _ connection: Connection) async {
+        for element in attached.reversed() {
+            guard let alias = DomainInterface(element: element).alias else { continue }
+            do {
+                let departure = Departure(uuid: domain.uuid, alias: alias)
+                _ = try await self.departure(departure, within: .seconds(Self.departureSeconds)) {
+                    () throws(LibvirtError) in try await connection.detach(element, from: domain.uuid, .live)
+                }
+            } catch {
+                logger.error("domain \(domain.name): \(error)")
+            }
+        }
+        for lease in leases {
+            do throws(LeasingError) {
+                _ = try await manager.release(lease.id, actor: "agent")
+            } catch {
+                logger.error("lease \(lease.id): \(error.message)")
+            }
+        }
+    }
+
+    private func request(_ body: AttachBody, for domain: Domain) throws -> LeaseRequest {
+        var lease = LeaseBody()
+        lease.pool = body.pool
+        lease.count = body.count
+        lease.consumer = "\(Consumer(.domain, domain.uuid))"
+        lease.numa = body.numa
+        lease.settings = body.settings
+        switch body.spread {
+        case nil: break
+        case "pf", "physicalFunction": lease.antiAffinity = "physicalFunction"
+        case "card": lease.antiAffinity = "card"
+        case let other?:
+            throw LeasingError(
+                .badRequest, "spread \"\(other.prefix(100))\" is not understood",
+                remedy: "give pf (each of another port) or card (each of another card)")
+        }
+        var request = try lease.request(person: "", idempotencyKey: nil)
+        let description = domain.live ?? domain.config
+        if let node = description.flatMap({ Self.nodes(of: $0, manager.host) })?.min() { request.near = .node(node) }
+        return request
+    }
+
+    /// What would make a live attach fail is found before anything is changed.
+    private func check(_ domain: Domain, _ count: Int, _ body: AttachBody) throws {
+        guard let live = domain.live else { return }
+        let ports = HotplugPorts(live)
+        let wanted = count * (body.failover == nil ? 1 : 2)
+        guard ports.free >= wanted else {
+            throw LeasingError(
+                LeasingError.Code(rawValue: "domain.noPorts"),
+                "domain \(domain.name) has \(ports.free) free hot-plug ports, \(wanted) are needed; nothing was attached",
+                remedy: "sluice vm ports \(domain.name) --reserve \(wanted), and start it anew; "
+                    + "or attach for its next start: --config")
+        }
+        // Locked memory: libvirt raises QEMU's limit to the guest's memory and 1 GiB, or to what the domain says.
+        if let limit = live.memoryHardLimitKiB, limit < live.memoryKiB + 1_048_576 {
+            throw LeasingError(
+                LeasingError.Code(rawValue: "domain.memoryLocked"),
+                "domain \(domain.name) may lock \(limit / 1024) MiB, and passthrough locks its whole memory and 1 GiB more",
+                remedy: "virsh memtune \(domain.name) --hard-limit \(live.memoryKiB + 1_048_576)")
+        }
+    }
+
+    private func network(of pool: String, _ connection: Connection) async throws -> String {
+        let networks = try await connection.hostdevNetworks()
+        guard let network = networks.first(where: { $0.config.pool == pool }) else {
+            throw LibvirtError(
+                .noNetwork, "pool \(pool) has no network yet, so a domain's next start cannot get anything of it",
+                remedy: "sluice network sync makes it; or attach to the running domain only: --live")
+        }
+        return network.config.name
+    }
+
+    static func target(_ text: String?, _ domain: Domain) throws(LeasingError) -> DomainTarget {
+        let usual: DomainTarget = [
+            domain.live == nil ? [] : .live, domain.config == nil ? [] : .config,
+        ]
+        switch text {
+        case nil: return usual
+        case "both" where usual == [.live, .config]: return usual
+        case "live" where domain.live != nil: return .live
+        case "config" where domain.config != nil: return .config
+        case "live", "both", "config":
+            throw LeasingError(
+                .badRequest,
+                domain.live == nil
+                    ? "domain \(domain.name) does not run" : "domain \(domain.name) exists only while it runs",
+                remedy: domain.live == nil ? "start it, or use --config" : "use --live")
+        default:
+            throw LeasingError(
+                .badRequest, "target \"\(text?.prefix(100) ?? "")\" is not understood",
+                remedy: "give live, config or both")
+        }
+    }
+
+    // MARK: Detaching
+
+    /// Detaches an interface, and waits until the guest has let it go.
+    func detach(_ body: DetachBody, from name: String) async throws -> DomainView {
+        let connection = try connection()
+        let domain = try await connection.domain(name)
+        let live = domain.live.flatMap { find(body.interface, in: $0) }
+        let config = domain.config.flatMap { config in
+            find(body.interface, in: config)
+                ?? config.interfaces.first { $0.mac != nil && $0.mac == live?.mac }
+        }
+        guard live != nil || config != nil else {
+            throw LeasingError(
+                .badRequest, "domain \(domain.name) has no interface \(body.interface.prefix(100))",
+                remedy: "sluice vm list \(domain.name) shows its interfaces")
+        }
+        var target = try Self.target(body.target, domain)
+        if body.target == nil {
+            if live == nil { target.remove(.live) }
+            if config == nil { target.remove(.config) }
+        }
+        let patience = body.waitSeconds ?? Self.departureSeconds
+        guard (1...600).contains(patience) else {
+            throw LeasingError(
+                .badRequest, "waitSeconds \(patience) is out of range (1–600)", remedy: "give 1 to 600")
+        }
+        // The running domain first: when its guest keeps the device, nothing has changed.
+        if target.contains(.live), let live, let alias = live.alias {
+            let departure = Departure(uuid: domain.uuid, alias: alias)
+            let hasLeft = try await self.departure(departure, within: .seconds(patience)) { () throws(LibvirtError) in
+                try await connection.detach(live.element, from: domain.uuid, .live)
+            }
+            guard hasLeft else {
+                throw LeasingError(
+                    LeasingError.Code(rawValue: "domain.keepsDevice"),
+                    "the guest of \(domain.name) has not let \(live.function.map { "\($0)" } ?? alias) go within \(patience) s",
+                    remedy: "it must run an operating system with PCI hot-plug and ACPI; it may still let it go later, "
+                        + "and the lease ends then")
+            }
+            if let address = live.function, let lease = manager.lease(at: address),
+                lease.consumer == Consumer(.domain, domain.uuid)
+            {
+                _ = try await manager.release(lease.id, actor: "agent")
+            }
+        }
+        if target.contains(.config), let mac = config?.mac, var description = domain.config {
+            description.removeInterfaces(mac: mac)
+            try await connection.define(description)
+        }
+        work.add { $0.host = true }
+        return try await domainView(domain.uuid)
+    }
+
+    private func find(_ text: String, in description: DomainDescription) -> DomainInterface? {
+        let wanted = text.lowercased()
+        return description.interfaces.first { interface in
+            if interface.mac?.lowercased() == wanted || interface.alias?.lowercased() == wanted { return true }
+            guard let address = interface.function else { return false }
+            return "\(address)" == wanted || PCIAddress(wanted) == address
+                || manager.observedHost[address]?.name.lowercased() == wanted
+                || manager.lease(at: address)?.id.lowercased() == wanted
+        }
+    }
+
+    // MARK: Ports and migration
+
+    /// Makes places for devices: at once in what the domain is at its next start.
+    func reservePorts(_ body: PortsBody, of name: String) async throws -> PortsView {
+        let connection = try connection()
+        let domain = try await connection.domain(name)
+        guard var config = domain.config else {
+            throw LeasingError(
+                .badRequest, "domain \(domain.name) exists only while it runs, so it has no next start",
+                remedy: "define it first: virsh dumpxml, virsh define")
+        }
+        let before = HotplugPorts(config)
+        guard config.isExpress else {
+            throw LeasingError(
+                .badRequest, "domain \(domain.name) (\(config.machine)) has a conventional PCI bus with 31 places",
+                remedy: "there is nothing to reserve: \(before.free) are free")
+        }
+        let advisable = HotplugPorts.advisable(config)
+        let wanted = body.reserve ?? max(before.free, advisable - (before.total - before.free))
+        guard (0...200).contains(wanted) else {
+            throw LeasingError(.badRequest, "reserve \(wanted) is out of range (0–200)", remedy: "give 0 to 200")
+        }
+        let missing = HotplugPorts.missing(for: wanted, in: config)
+        if !missing.isEmpty {
+            config.append(missing)
+            try await connection.define(config)
+        }
+        let after = HotplugPorts(try await connection.domain(name).config ?? config)
+        let firmware = config.isUEFI ? "OVMF" : "SeaBIOS"
+        return PortsView(
+            domain: domain.name, added: missing.count, total: after.total, free: after.free,
+            isAtNextStart: domain.isActive && !missing.isEmpty,
+            warning: after.total > advisable
+                ? "\(after.total) ports are more than \(firmware) is known to start with (\(advisable)); start it once to see"
+                : nil)
+    }
+
+    /// What keeps a domain from migrating.
+    func migration(of name: String) async throws -> MigrationView {
+        let domain = try await connection().domain(name)
+        let description = domain.live ?? domain.config
+        return MigrationView(domain: domain.name, blockers: description?.migrationBlockers ?? [])
+    }
+}
+
+/// An interface that is to be made, the same in a domain's two documents.
+private struct NewInterface {
+    let mac: String
+    let alias: String
+    let standbyAlias: String
+
+    init(_ settings: VirtualFunctionSettings, pairs: Bool) {
+        // QEMU's own prefix, and the rest at random, as libvirt does it.
+        mac =
+            settings.mac.map(\.description)
+            ?? "\(MACAddress(rawValue: 0x5254_0000_0000 | UInt64.random(in: 0...0xff_ffff)))"
+        // Without the colons: an alias has letters, digits, - and _.
+        let name = mac.filter { $0 != ":" }
+        alias = "ua-sluice-\(name)"
+        standbyAlias = "ua-sluice-standby-\(name)"
+    }
+
+    /// For the running domain: a function that was chosen.
+    func live(_ address: PCIAddress, _ settings: VirtualFunctionSettings, failover: String?) -> [XMLElement] {
+        var element = XMLElement(
+            "interface", ["type": "hostdev", "managed": "yes"],
+            [
+                XMLElement("mac", ["address": mac]), XMLElement("driver", ["name": "vfio"]),
+                XMLElement("source", [:], [address.element]),
+            ])
+        if let vlan = settings.vlans?.first, vlan.id > 0 {
+            element.append(XMLElement("vlan", [:], [XMLElement("tag", ["id": "\(vlan.id)"])]))
+        }
+        return standby(failover) + [finished(element, failover)]
+    }
+
+    /// For the next start: whatever the pool's network has then.
+    func config(_ network: String, _ vlan: VLAN?, failover: String?) -> [XMLElement] {
+        var element = XMLElement(
+            "interface", ["type": "network"],
+            [XMLElement("mac", ["address": mac]), XMLElement("source", ["network": network])])
+        if let vlan, vlan.id > 0 {
+            element.append(XMLElement("vlan", [:], [XMLElement("tag", ["id": "\(vlan.id)"])]))
+        }
+        return standby(failover) + [finished(element, failover)]
+    }
+
+    /// The model is always said: without it libvirt takes the interface for an rtl8139 on the conventional bus
+    /// (qemuDomainDeviceCalculatePCIConnectFlags).
+    private func finished(_ element: XMLElement, _ failover: String?) -> XMLElement {
+        var element = element
+        element.append(XMLElement("model", ["type": "virtio"]))
+        if failover != nil {
+            element.append(XMLElement("teaming", ["type": "transient", "persistent": standbyAlias]))
+        }
+        element.append(XMLElement("alias", ["name": alias]))
+        return element
+    }
+
+    private func standby(_ failover: String?) -> [XMLElement] {
+        guard let failover else { return [] }
+        return [
+            XMLElement(
+                "interface", ["type": "network"],
+                [
+                    XMLElement("mac", ["address": mac]), XMLElement("source", ["network": failover]),
+                    XMLElement("model", ["type": "virtio"]), XMLElement("teaming", ["type": "persistent"]),
+                    XMLElement("alias", ["name": standbyAlias]),
+                ])
+        ]
+    }
+}

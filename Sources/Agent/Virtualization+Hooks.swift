@@ -1,0 +1,82 @@
+internal import AgentAPI
+internal import Leasing
+internal import Libvirt
+internal import Netlink
+internal import PCI
+internal import SRIOV
+internal import Synchronization
+
+extension Virtualization {
+    /// What a hook of libvirt is answered with. libvirt waits for it, so nothing here may ask libvirt.
+    ///
+    /// Throws what keeps the domain from starting; the text is shown to whoever starts it.
+    func hook(_ call: HookCall) async throws {
+        guard !isObserveOnly else { return }
+        switch call {
+        case .domainPrepares(let domain):
+            state.withLock {
+                $0.starting.insert(domain.uuid)
+                $0.wishes[domain.uuid] = domain.wishes
+            }
+            // What is given by address; what a network gives comes with its port.
+            for address in domain.functions {
+                let interface = domain.interfaces.first { $0.function == address }
+                try await take(address, for: domain.uuid, mac: interface?.mac, vlan: interface?.vlan)
+            }
+        case .domainStarts(let domain):
+            // libvirt has set MAC and VLAN, and knows nothing of the rest.
+            try await manager.restoreSettings(of: Consumer(.domain, domain.uuid))
+        case .domainReleased(let domain):
+            state.withLock {
+                $0.starting.remove(domain.uuid)
+                $0.wishes[domain.uuid] = nil
+            }
+            for lease in manager.leases where lease.consumer == Consumer(.domain, domain.uuid) {
+                state.withLock { _ = $0.given.remove(lease.address) }
+            }
+            try await manager.end(Consumer(.domain, domain.uuid), because: "the domain has ended")
+            work.add { $0.host = true }
+        case .portCreated(let port, _):
+            guard !port.isOurs, let address = port.address else { return }
+            try await take(address, for: port.ownerUUID, mac: port.mac, vlan: port.vlan)
+            state.withLock { _ = $0.given.insert(address) }
+        case .portDeleted(let port, _):
+            guard !port.isOurs, let address = port.address else { return }
+            state.withLock { _ = $0.given.remove(address) }
+            guard let lease = manager.lease(at: address), lease.consumer == Consumer(.domain, port.ownerUUID) else {
+                return
+            }
+            // The domain may be gone already; what is left is the function's cleaning.
+            _ = try await manager.release(lease.id, actor: "libvirt")
+        case .other: break
+        }
+    }
+
+    /// Leases a function to a domain, or finds that the domain has it.
+    private func take(_ address: PCIAddress, for uuid: String, mac: String?, vlan: UInt16?) async throws {
+        let consumer = Consumer(.domain, uuid)
+        guard let member = manager.pools.allMembers.first(where: { $0.function.pci.address == address }) else {
+            // It is not declared, so it is not ours to give or to refuse.
+            return
+        }
+        if let lease = manager.lease(at: address) {
+            if lease.consumer == consumer, lease.state == .active { return }
+            // It may be on its way back this moment.
+            await manager.settle(lease.id)
+        }
+        var request = LeaseRequest(function: address, consumer: consumer)
+        let wishes = state.withLock { $0.wishes[uuid] } ?? [:]
+        request.settings = try settings(of: address, wishes, mac: mac, vlan: vlan)
+        do throws(LeasingError) {
+            _ = try await manager.acquire(request, actor: "libvirt")
+        } catch {
+            // Domains that were started while the agent was away have their functions already.
+            let holders = member.function.holders.map(\.kind)
+            let isOwn = holders.contains { kind in
+                if case .domain(_, let holder?, _) = kind { holder.lowercased() == uuid } else { false }
+            }
+            guard isOwn, holders.count == 1 else { throw error }
+            try await manager.adopt(address, for: consumer, settings: request.settings, actor: "libvirt")
+        }
+    }
+}

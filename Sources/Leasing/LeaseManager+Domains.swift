@@ -1,0 +1,102 @@
+public import Netlink
+public import PCI
+internal import SRIOV
+internal import Synchronization
+
+extension LeaseManager {
+    /// The open lease of the function at an address.
+    public func lease(at address: PCIAddress) -> Lease? {
+        state.withLock { book in
+            book.pools.allMembers.first { $0.function.pci.address == address }
+                .flatMap { book.open[$0.identity] }.flatMap { book.leases[$0] }
+        }
+    }
+
+    /// Whether a lease's domain starts, runs or ends under libvirt, which sets its functions before and after.
+    public func isInHandsOfLibvirt(_ lease: Lease) -> Bool {
+        lease.consumer.kind == .domain && domainLife.withLock { $0 }(lease.consumer.identifier) == true
+    }
+
+    /// Waits until nobody works on a lease.
+    public func settle(_ id: String) async {
+        try? await owning(id) { () throws(LeasingError) in }
+    }
+
+    /// Takes over what a consumer uses without a lease: it got the function while the program was away. Nothing is done to
+    /// the function but that it is set as the pool says.
+    ///
+    /// Returns the lease that it has already, if there is one; nil for a function that is not ours to give. Throws
+    /// `lease.stillHeld` when the function is leased to somebody else.
+    @discardableResult
+    public func adopt(
+        _ address: PCIAddress, for consumer: Consumer, settings: VirtualFunctionSettings = .init(), actor: String
+    ) async throws(LeasingError) -> Lease? {
+        let time = clock.now()
+        let taken: (member: Pool.Member, lease: Lease, isNew: Bool)? = state.withLock { book in
+            guard let member = book.pools.allMembers.first(where: { $0.function.pci.address == address }) else {
+                return nil
+            }
+            if let lease = book.open[member.identity].flatMap({ book.leases[$0] }) { return (member, lease, false) }
+            let pool = book.pools.pool(of: member.identity).flatMap { book.pools[name: $0]?.declared }
+            var id = Lease.newIdentifier()
+            while book.leases[id] != nil { id = Lease.newIdentifier() }
+            var lease = Lease(
+                id: id, function: member.identity, address: address, name: member.function.name, pool: pool?.name,
+                consumer: consumer, time: time.wall)
+            lease.boot = time.boot
+            lease.settings = settings.filled(from: pool?.settings ?? .init()).filled(from: member.policy)
+            lease.wasHeld = true
+            book.leases[id] = lease
+            book.open[lease.function] = id
+            book.owned.insert(id)
+            return (member, lease, true)
+        }
+        guard case (let member, var lease, let isNew)? = taken else { return nil }
+        guard isNew else {
+            guard lease.consumer == consumer else {
+                throw LeasingError(
+                    .stillHeld,
+                    "\(lease.name) is used by \(consumer), and leased to \(lease.consumer) (lease \(lease.id))",
+                    remedy: "detach it from one of the two")
+            }
+            return lease
+        }
+        defer { disown([lease.id]) }
+        do throws(LeasingError) {
+            var change = try change(
+                &lease, through: [.prepare, .prepared], cause: Cause(actor: actor, "found in use"))
+            change.path.insert(nil, at: 0)
+            change.after = lease.settings
+            try await record([change])
+        } catch {
+            let id = lease
+            state.withLock { $0.forget(id) }
+            throw error
+        }
+        let (care, settings) = (care, lease.settings)
+        try await queues.run(on: member.portAddress) { () throws(LeasingError) in
+            try care.set(member, settings: settings)
+        }
+        return lease
+    }
+
+    /// Gives the functions of a consumer the settings of their leases once more: whoever handed them over may have set
+    /// them otherwise. A function's own consumer is no reason not to.
+    public func restoreSettings(of consumer: Consumer) async throws(LeasingError) {
+        let leases = leases.filter { $0.consumer == consumer && $0.state == .active }
+        for lease in leases {
+            guard let member = member(of: lease) else { continue }
+            let care = care
+            try await queues.run(on: member.portAddress) { () throws(LeasingError) in
+                try care.set(member, settings: lease.settings)
+            }
+        }
+    }
+
+    /// Ends all leases of a consumer whose life has ended, and waits for what becomes of them.
+    public func end(_ consumer: Consumer, because reason: String) async throws(LeasingError) {
+        for lease in leases where lease.consumer == consumer && [.reserved, .preparing, .active].contains(lease.state) {
+            try await giveBack(lease.id, .consumerGone, Cause(actor: "agent", reason), expecting: nil)
+        }
+    }
+}

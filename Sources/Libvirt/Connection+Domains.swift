@@ -1,0 +1,128 @@
+internal import CLibvirt
+internal import Glibc
+
+/// A domain as libvirt has it.
+public struct Domain: Sendable, Hashable {
+    /// Its name.
+    public var name: String
+    /// Its UUID, lower case with hyphens.
+    public var uuid: String
+    /// How it runs now; nil when it does not.
+    public var live: DomainDescription?
+    /// How it is to start next; nil for one that exists only while it runs.
+    public var config: DomainDescription?
+
+    /// Whether it runs.
+    public var isActive: Bool { live != nil }
+}
+
+/// Which of a domain's two descriptions is changed.
+public struct DomainTarget: OptionSet, Sendable, Hashable {
+    /// `virDomainDeviceModifyFlags`.
+    public let rawValue: UInt32
+    /// Makes a target of libvirt's flags.
+    public init(rawValue: UInt32) { self.rawValue = rawValue }
+
+    /// The running domain.
+    public static let live = DomainTarget(rawValue: VIR_DOMAIN_AFFECT_LIVE.rawValue)
+    /// What it is at its next start.
+    public static let config = DomainTarget(rawValue: VIR_DOMAIN_AFFECT_CONFIG.rawValue)
+}
+
+extension Connection {
+    /// All domains, by name.
+    public func domains() async throws(LibvirtError) -> [Domain] {
+        try await call("list the domains") { functions, connection throws(LibvirtError) in
+            var list: UnsafeMutablePointer<virDomainPtr?>?
+            let count = functions.virConnectListAllDomains(connection, &list, 0)
+            try Self.check(count >= 0, functions, "list the domains")
+            defer { free(list) }
+            var domains: [Domain] = []
+            for index in 0..<Int(count) {
+                guard let pointer = list?[index] else { continue }
+                defer { _ = functions.virDomainFree(pointer) }
+                // One that has ended since it was listed is left out.
+                if let domain = try? Self.domain(pointer, functions) { domains.append(domain) }
+            }
+            return domains.sorted { $0.name < $1.name }
+        }
+    }
+
+    /// A domain by its name or UUID. Throws `domain.notFound` when there is none.
+    public func domain(_ name: String) async throws(LibvirtError) -> Domain {
+        try await with(domain: name, "look at domain \(name)") { functions, pointer throws(LibvirtError) in
+            try Self.domain(pointer, functions)
+        }
+    }
+
+    private static func domain(_ pointer: virDomainPtr, _ functions: sluice_libvirt) throws(LibvirtError) -> Domain {
+        guard let (name, uuid) = EventSink.identity(of: pointer) else {
+            throw Library.lastError(functions, "read a domain")
+        }
+        func description(_ flags: UInt32) throws(LibvirtError) -> DomainDescription {
+            guard let text = String(taking: functions.virDomainGetXMLDesc(pointer, flags)) else {
+                throw Library.lastError(functions, "read domain \(name)")
+            }
+            return try DomainDescription(parsing: text)
+        }
+        var domain = Domain(name: name, uuid: uuid)
+        if functions.virDomainIsActive(pointer) == 1 { domain.live = try description(0) }
+        if functions.virDomainIsPersistent(pointer) == 1 {
+            // With its secrets, so that what is defined anew keeps them.
+            domain.config = try description(VIR_DOMAIN_XML_INACTIVE.rawValue | VIR_DOMAIN_XML_SECURE.rawValue)
+        }
+        return domain
+    }
+
+    /// Attaches a device to a domain.
+    public func attach(_ device: XMLElement, to domain: String, _ target: DomainTarget) async throws(LibvirtError) {
+        let text = try device.document()
+        try await with(domain: domain, "attach to domain \(domain)") { functions, pointer throws(LibvirtError) in
+            let result = functions.virDomainAttachDeviceFlags(pointer, text, target.rawValue)
+            try Self.check(result == 0, functions, "attach to domain \(domain)")
+        }
+    }
+
+    /// Asks a domain to let a device go. A running guest may take its time, or refuse: events tell.
+    public func detach(_ device: XMLElement, from domain: String, _ target: DomainTarget) async throws(LibvirtError) {
+        let text = try device.document()
+        try await with(domain: domain, "detach from domain \(domain)") { functions, pointer throws(LibvirtError) in
+            let result = functions.virDomainDetachDeviceFlags(pointer, text, target.rawValue)
+            try Self.check(result == 0, functions, "detach from domain \(domain)")
+        }
+    }
+
+    /// Defines a domain anew: what it is at its next start. What libvirt would not accept is refused, and nothing changes.
+    public func define(_ description: DomainDescription) async throws(LibvirtError) {
+        let text = try description.element.document()
+        let name = description.name
+        try await call("define domain \(name)") { functions, connection throws(LibvirtError) in
+            let pointer = functions.virDomainDefineXMLFlags(connection, text, VIR_DOMAIN_DEFINE_VALIDATE.rawValue)
+            guard let pointer else { throw Library.lastError(functions, "define domain \(name)") }
+            _ = functions.virDomainFree(pointer)
+        }
+    }
+
+    private func with<Value: Sendable>(
+        domain name: String, _ what: String,
+        _ body: @escaping @Sendable (sluice_libvirt, virDomainPtr) throws(LibvirtError) -> Value
+    ) async throws(LibvirtError) -> Value {
+        try await call(what) { functions, connection throws(LibvirtError) in
+            guard
+                let pointer = functions.virDomainLookupByName(connection, name)
+                    ?? functions.virDomainLookupByUUIDString(connection, name)
+            else {
+                var error = Library.lastError(functions, what)
+                // A name that is no UUID either makes libvirt complain of the UUID.
+                if error.code == .refused { error.code = .noDomain }
+                if error.code == .noDomain {
+                    error.message = "there is no domain \(name)"
+                    error.remedy = "sluice vm list shows the domains"
+                }
+                throw error
+            }
+            defer { _ = functions.virDomainFree(pointer) }
+            return try body(functions, pointer)
+        }
+    }
+}
