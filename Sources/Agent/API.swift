@@ -57,8 +57,15 @@ struct API: Sendable {
             case .timeout: (504, "Not answered")
             default: (409, "Conflict")
             }
-        return Problem(
+        var problem = Problem(
             status: status, title: title, detail: error.message, code: error.code.rawValue, remedy: error.remedy)
+        // libvirt's text names neither cause nor cure.
+        if error.code == .refused, let fault = KnownMessage.fault(in: error.message) {
+            problem.code = fault.id
+            problem.details = [fault.cause]
+            problem.remedy = fault.remedies.joined(separator: "; ")
+        }
+        return problem
     }
 
     private func answer(_ request: Request, _ peer: Peer?) async throws -> Response {

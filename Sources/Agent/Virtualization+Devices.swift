@@ -117,6 +117,7 @@ extension Virtualization {
     /// What would make a live attach fail is found before anything is changed.
     private func check(_ domain: Domain, _ count: Int, _ body: AttachBody) throws {
         guard let live = domain.live else { return }
+        try requireIOMMU()
         let ports = HotplugPorts(live)
         let wanted = count * (body.failover == nil ? 1 : 2)
         guard ports.free >= wanted else {

@@ -18,12 +18,14 @@ extension Virtualization {
                 $0.starting.insert(domain.uuid)
                 $0.wishes[domain.uuid] = domain.wishes
             }
+            try checkPools(domain)
             // What is given by address; what a network gives comes with its port.
             for address in domain.functions {
                 let interface = domain.interfaces.first { $0.function == address }
                 try await take(address, for: domain.uuid, mac: interface?.mac, vlan: interface?.vlan)
             }
         case .domainStarts(let domain):
+            try NodeAccess.check(domain, on: manager.observedHost)
             // libvirt has set MAC and VLAN, and knows nothing of the rest.
             try await manager.restoreSettings(of: Consumer(.domain, domain.uuid))
         case .domainReleased(let domain):
@@ -50,6 +52,27 @@ extension Virtualization {
             _ = try await manager.release(lease.id, actor: "libvirt")
         case .other: break
         }
+    }
+
+    /// Throws when a pool has fewer free functions than a domain is about to get: libvirt would say so after having
+    /// given the first, and not who has the others.
+    private func checkPools(_ domain: DomainDescription) throws {
+        let pools = state.withLock { $0.pools }
+        let wanted = Dictionary(grouping: domain.interfaces.compactMap { $0.network.flatMap { pools[$0] } }, by: { $0 })
+        if !wanted.isEmpty || !domain.functions.isEmpty { try requireIOMMU() }
+        for (pool, interfaces) in wanted.sorted(by: { $0.key < $1.key }) {
+            var request = LeaseRequest(pool: pool, consumer: Consumer(.domain, domain.uuid))
+            request.count = interfaces.count
+            try manager.check(request)
+        }
+    }
+
+    /// Throws `host.noIOMMU` on a host where nothing can be passed through.
+    func requireIOMMU() throws {
+        guard !manager.observedHost.hasIOMMU else { return }
+        throw SRIOVError(
+            .noIOMMU, "the kernel uses no IOMMU, so nothing can be passed through",
+            remedy: "enable VT-d or AMD-Vi in the firmware, and boot with intel_iommu=on iommu=pt")
     }
 
     /// Leases a function to a domain, or finds that the domain has it.

@@ -35,6 +35,8 @@ final class Virtualization: Sendable {
         var starting: Set<String> = []
         /// What the interfaces of such domains are to be set to, by UUID and MAC address.
         var wishes: [String: [String: SettingsView]] = [:]
+        /// The pools of networks that are ours, by the networks' names.
+        var pools: [String: String] = [:]
         /// Functions that a network has given to a domain: nobody else needs to keep them out of its hands.
         var given: Set<PCIAddress> = []
         /// Why there is no connection.
@@ -198,7 +200,11 @@ final class Virtualization: Sendable {
             }
         }
         if hasChanged { onChange() }
-        if !isObserveOnly { await takeBackUnplugged(domains) }
+        guard !isObserveOnly else { return }
+        await takeBackUnplugged(domains)
+        // What is leased may be on its way into a domain.
+        let used = Set(domains.flatMap { $0.live?.functions ?? [] } + manager.leases.map(\.address))
+        if state.withLock({ $0.starting.isEmpty }) { StaleRecords.remove(unless: used, on: manager.observedHost, logger) }
     }
 
     /// Ends the leases of functions that running domains have let go: somebody has unplugged them.
@@ -275,7 +281,10 @@ final class Virtualization: Sendable {
     /// libvirt would hand them out, since it knows only of what it has given itself.
     private func keepOut(_ connection: Connection) async throws {
         let occupied = manager.occupied
-        for network in try await connection.hostdevNetworks() {
+        let networks = try await connection.hostdevNetworks()
+        let names = networks.compactMap { network in network.config.pool.map { (network.config.name, $0) } }
+        state.withLock { $0.pools = Dictionary(names, uniquingKeysWith: { first, _ in first }) }
+        for network in networks {
             guard let pool = network.config.pool, network.live != nil, let members = manager.pools[name: pool]?.members
             else { continue }
             let given = Set(network.ports.filter { !$0.isOurs }.compactMap(\.address))

@@ -105,6 +105,24 @@ extension LeaseManager {
         }
     }
 
+    /// Whether a request could be granted now; nothing is taken.
+    ///
+    /// Throws what `acquire` would throw: `pool.exhausted` with everybody who has something of the pool.
+    public func check(_ request: LeaseRequest) throws(LeasingError) {
+        try request.check()
+        let result = state.withLock { book in
+            Result { () throws(LeasingError) in
+                let (members, pool) = try book.members(for: request)
+                if let pool { try book.checkLimits(pool, request) }
+                _ = try Placement(host: book.host, request: request, occupied: book.occupied()).choose(
+                    from: members, numa: request.numa ?? pool?.numa ?? .prefer,
+                    spread: request.spread ?? pool?.spread ?? .physicalFunction,
+                    of: pool.map { "pool \($0.name)" } ?? "the function")
+            }
+        }
+        try result.get()
+    }
+
     /// Chooses and takes functions in memory: from here on no other request gets them.
     private func reserve(_ request: LeaseRequest) throws(LeasingError) -> (Placement.Decision, [Lease]) {
         let time = clock.now()

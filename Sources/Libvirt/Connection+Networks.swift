@@ -10,7 +10,17 @@ public struct Network: Sendable, Hashable {
     /// Whether it is started with the daemon.
     public var isAutostarted: Bool
     /// Who has something of it.
-    public var ports: [NetworkPort] = []
+    public var ports: [NetworkPort]
+
+    /// Makes a network of its parts.
+    public init(
+        config: NetworkDescription, live: NetworkDescription?, isAutostarted: Bool, ports: [NetworkPort] = []
+    ) {
+        self.config = config
+        self.live = live
+        self.isAutostarted = isAutostarted
+        self.ports = ports
+    }
 }
 
 extension Connection {

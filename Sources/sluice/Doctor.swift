@@ -11,6 +11,7 @@ struct Doctor: ParsableCommand {
               sluice doctor                      what is wrong here
               sluice doctor -o json              for programs
               sluice doctor --snapshot FILE      what was wrong with a recorded host
+              sluice doctor --message 'error: internal error: No more available PCI slots'
 
             Exit status: 0 nothing is wrong; 2 something will fail when it is needed; 3 something does not work.
             """)
@@ -18,10 +19,28 @@ struct Doctor: ParsableCommand {
     @OptionGroup var source: HostOptions
     @OptionGroup var format: OutputOptions
     @OptionGroup var agent: AgentLocation
+    @Option(name: .long, help: "Explain a message of libvirt or QEMU instead of looking at the host.")
+    var message: String?
 
     func run() throws {
+        if let message { return try explain(message) }
         let (host, _) = try source.host(agent)
-        let faults = Diagnosis.faults(of: host)
+        if format.output == .table || format.output == .wide { source.tellWhatIsHidden() }
+        try show(Diagnosis.faults(of: host))
+    }
+
+    private func explain(_ message: String) throws {
+        guard let fault = KnownMessage.fault(in: message) else {
+            throw ValidationError("The message is not known. Documentation/faults.md lists those that are.")
+        }
+        switch format.output {
+        case .json, .yaml: try Output.encode(FaultView(fault), as: format.output)
+        case .name: Output.line(fault.id)
+        case .table, .wide: Output.line(text(fault))
+        }
+    }
+
+    private func show(_ faults: [Fault]) throws {
         switch format.output {
         case .json, .yaml: try Output.encode(faults.map(FaultView.init), as: format.output)
         case .name: for fault in faults { Output.line(fault.id) }
@@ -30,7 +49,6 @@ struct Doctor: ParsableCommand {
             if faults.isEmpty {
                 Output.line("\(Output.colour("✓", .green)) nothing is wrong that can be seen from here")
             }
-            source.tellWhatIsHidden()
         }
         if let worst = faults.first { throw worst.severity == .error ? Status.refused : Status.changes }
     }

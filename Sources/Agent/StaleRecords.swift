@@ -1,0 +1,30 @@
+internal import Logging
+internal import PCI
+internal import SRIOV
+internal import Glibc
+
+/// What libvirt leaves behind of starts that failed: a VF's address and VLAN as they were, which it would set again at the
+/// end of the next domain, whoever has set what in between (virHostdevRestoreNetConfig in src/hypervisor/virhostdev.c).
+enum StaleRecords {
+    private static let folder = "/run/libvirt/hostdevmgr"
+
+    /// Removes the records of functions that no domain has.
+    static func remove(unless used: Set<PCIAddress>, on host: Host, _ logger: Logger) {
+        for name in ((try? LiveFileTree().entries(folder)) ?? nil) ?? [] {
+            guard let function = function(name, on: host), !used.contains(function.pci.address),
+                // Whoever has it open may be a domain that libvirt has only lost sight of.
+                !function.holders.contains(where: { if case .domain = $0.kind { true } else { false } })
+            else { continue }
+            if unlink("\(folder)/\(name)") == 0 {
+                logger.notice("\(function.name): libvirt's record of a start that failed is removed (\(folder)/\(name))")
+            }
+        }
+    }
+
+    /// The function that a record is of: `PORT_vfN`.
+    private static func function(_ name: String, on host: Host) -> Function? {
+        guard let mark = name.firstRange(of: "_vf"), let index = Int(name[mark.upperBound...]) else { return nil }
+        let port = String(name[..<mark.lowerBound])
+        return host.functions.first { $0.index == index && $0.physicalFunctionName == port }
+    }
+}

@@ -1,0 +1,137 @@
+/// A message of libvirt or QEMU whose cause is known.
+///
+/// The texts are those of the sources: libvirt's bridge_driver.c, virnetdev.c, virhostdev.c, virpci.c and domain_addr.c,
+/// and QEMU's hw/vfio.
+public struct KnownMessage: Sendable {
+    /// The fault that it means.
+    public var id: String
+    /// What is said of it in a few words.
+    public var title: String
+    /// Parts of its text; all must occur, upper and lower case alike.
+    var parts: [String]
+    /// Why it comes.
+    var cause: String
+    /// What to do.
+    var remedies: [String]
+
+    /// The fault that a pasted or caught message means; nil when it is not known.
+    public static func fault(in message: String) -> Fault? {
+        let text = message.lowercased()
+        guard let known = all.first(where: { $0.parts.allSatisfy { text.contains($0.lowercased()) } }) else {
+            return nil
+        }
+        return Fault(
+            known.id, known.title, severity: .error, evidence: ["the message: \(message)"], cause: known.cause,
+            remedies: known.remedies)
+    }
+
+    private init(_ id: String, _ title: String, _ parts: [String], cause: String, _ remedies: [String]) {
+        self.id = id
+        self.title = title
+        self.parts = parts
+        self.cause = cause
+        self.remedies = remedies
+    }
+
+    /// All that are known, the more particular before the general.
+    static let all: [KnownMessage] = [
+        KnownMessage(
+            "pf.down", "a port is down", ["because the PF is not online"],
+            cause: "libvirt sets MAC and VLAN of a VF only while its port is up, and does not bring it up itself",
+            [
+                "declare the port in the host file: sluice apply brings it up, without addresses",
+                "at once: ip link set PORT up",
+            ]),
+        KnownMessage(
+            "domain.noPorts", "a virtual machine has no free hot-plug port", ["No more available PCI slots"],
+            cause: "libvirt adds PCI Express ports only when a domain is defined, never while it runs",
+            ["sluice vm ports DOMAIN --reserve 4, and start it anew"]),
+        KnownMessage(
+            "pool.exhausted", "a network has no free VF", ["requires exclusive access to interfaces, but none are available"],
+            cause: "every function of the network is taken, or kept out of its hands because somebody has it otherwise",
+            ["sluice pool show POOL lists who has them", "release one, or add VFs to the pool in the host file"]),
+        KnownMessage(
+            "access.vfioNode", "QEMU may not open a VFIO node", ["/dev/vfio/", "Permission denied"],
+            cause: "AppArmor, SELinux, the node's owner or dynamic_ownership=0 in qemu.conf keeps QEMU from it",
+            [
+                "look for apparmor=\"DENIED\" in dmesg; the line \"/dev/vfio/* rw,\" in /etc/apparmor.d/local/abstractions/libvirt-qemu allows it",
+                "set dynamic_ownership = 1 in /etc/libvirt/qemu.conf, so that libvirt gives QEMU the node",
+                "or a udev rule: SUBSYSTEM==\"vfio\", GROUP=\"kvm\", MODE=\"0660\"",
+            ]),
+        KnownMessage(
+            "access.vfioNode", "a VFIO group is in use by another process", ["/dev/vfio/", "Device or resource busy"],
+            cause: "another QEMU or DPDK has the group open",
+            ["sluice list names its holder", "stop it, or take another function"]),
+        KnownMessage(
+            "vf.driver", "a function is not bound to vfio-pci", ["/dev/vfio/", "No such file or directory"],
+            cause: "without the driver there is no node; and the number in its name is another one after a reboot",
+            ["sluice apply binds it as the host file says"]),
+        KnownMessage(
+            "vf.driver", "a function is bound to another driver", ["must be manually detached from the host"],
+            cause: "the device is unmanaged in the domain's document, and not bound to vfio-pci",
+            ["driver: vfio-pci in the host file, then sluice apply", "or managed='yes' in the domain's document"]),
+        KnownMessage(
+            "host.noIOMMU", "the kernel uses no IOMMU", ["host doesn't support passthrough of host PCI devices"],
+            cause: "without an IOMMU, or without the vfio modules, nothing can be passed through",
+            [
+                "enable VT-d or AMD-Vi in the firmware", "boot with intel_iommu=on iommu=pt",
+                "modprobe vfio-pci",
+            ]),
+        KnownMessage(
+            "iommu.groupNotViable", "an IOMMU group has functions of the host",
+            ["is not viable"],
+            cause: "all functions of a group go to one virtual machine, and another one of the group is used by the host",
+            [
+                "sluice show FUNCTION lists the group", "bind the others to vfio-pci too, or use another slot",
+                "enable ACS in the firmware",
+            ]),
+        KnownMessage(
+            "iommu.reservedRegion", "the firmware keeps memory of the device",
+            ["failed to set iommu for container", "Operation not permitted"],
+            cause: "a reserved region (RMRR; HPE's servers have them), or no interrupt remapping",
+            [
+                "dmesg says which: \"ineligible for IOMMU domain attach\" or \"No interrupt remapping support\"",
+                "HPE: advisory c04781229, conrep switches the region off for the slot",
+            ]),
+        KnownMessage(
+            "vf.held", "a function is used by another virtual machine", ["is in use by driver QEMU"],
+            cause: "two documents name the same function, or two networks hand it out",
+            ["sluice list names its holder", "take functions from a pool: sluice vm attach DOMAIN --pool POOL"]),
+        KnownMessage(
+            "network.inactive", "a network is not active", ["network '", "' is not active"],
+            cause: "it is not started automatically, or its port was not there when the host booted",
+            ["sluice network sync makes, starts and autostarts the networks of pools"]),
+        KnownMessage(
+            "pf.noVFs", "a port has no VFs", ["No usable Vf's present on SRIOV PF"],
+            cause: "a network by port looks for VFs once, when it is first used, and there were none",
+            ["sluice apply makes them", "sluice network sync keeps the network's list fresh"]),
+        KnownMessage(
+            "pf.noVFs", "a port has no VFs", ["Could not get Virtual functions on"],
+            cause: "the network's port is not there, or cannot have VFs",
+            ["sluice list shows the ports", "sluice network sync keeps the network as its pool is"]),
+        KnownMessage(
+            "vf.notVirtual", "the address is not a VF's", ["supported on SR-IOV Virtual Functions only"],
+            cause: "an interface of type hostdev is for VFs; a whole port has no VF settings",
+            ["take a VF of a pool: sluice vm attach DOMAIN --pool POOL", "or pass the port through as a hostdev"]),
+        KnownMessage(
+            "domain.memoryLocked", "QEMU cannot lock the guest's memory", ["VFIO_MAP_DMA", "Cannot allocate memory"],
+            cause: "passthrough locks the whole memory of the guest, beyond what it may",
+            ["virsh memtune DOMAIN --hard-limit with the guest's memory and 1 GiB more", "or huge pages"]),
+        KnownMessage(
+            "vf.noReset", "a device cannot be reset", ["no FLR, PM reset or bus reset available"],
+            cause: "it has no reset of its own, and a reset of its bus would hit others",
+            ["use another device, or pass all functions of its bus through together"]),
+        KnownMessage(
+            "domain.cannotMigrate", "a device of the host keeps a domain here", ["cannot migrate a domain with <hostdev"],
+            cause: "libvirt cannot move a device of this host; only one with a standby is unplugged before",
+            ["sluice vm check-migration DOMAIN lists them", "sluice vm attach DOMAIN --pool POOL --failover NETWORK"]),
+        KnownMessage(
+            "vf.settingRefused", "a VF's MAC address cannot be set", ["Cannot set interface MAC to"],
+            cause: "the driver refuses it: the VF is locked, its port is down, or another VF has the address",
+            ["dmesg may say why", "sluice list shows the addresses", "leave the MAC address out"]),
+        KnownMessage(
+            "vf.settingRefused", "a VF's VLAN cannot be set", ["Cannot set interface vlanid to"],
+            cause: "in switchdev mode the VLAN belongs to the VF's representor",
+            ["eswitchMode: legacy in the host file, or set the VLAN on the representor"]),
+    ]
+}
