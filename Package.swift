@@ -89,7 +89,9 @@ let package = Package(
         .testTarget(name: "HostFileTests", dependencies: ["HostFile"], swiftSettings: settings),
         .testTarget(
             name: "LeasingTests", dependencies: ["HostFile", "Leasing", "SluiceTesting"], swiftSettings: settings),
-        .testTarget(name: "LibvirtTests", dependencies: ["HostFile", "Leasing", "Libvirt", "PCI", "SRIOV", "SluiceTesting"], swiftSettings: settings),
+        .testTarget(
+            name: "LibvirtTests", dependencies: ["HostFile", "Leasing", "Libvirt", "PCI", "SRIOV", "SluiceTesting"],
+            swiftSettings: settings),
         .testTarget(
             name: "AgentUnitTests", dependencies: ["Agent", "AgentAPI", "Leasing", "SRIOV"], swiftSettings: settings),
         // Needs the lab's kernel: lab/lab run, or make test.

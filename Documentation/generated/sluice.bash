@@ -173,13 +173,13 @@ _sluice() {
     unset 'unparsed_words[0]'
     unparsed_words=("${unparsed_words[@]}")
     case "${subcommand}" in
-    list|show|topology|plan|apply|pool|lease|events|doctor|snapshot|schema|help)
+    list|show|topology|plan|apply|pool|lease|vm|network|events|doctor|snapshot|schema|help)
         # Offer subcommand argument completions
         "_sluice_${subcommand}"
         ;;
     *)
         # Offer subcommand completions
-        COMPREPLY+=($(compgen -W 'list show topology plan apply pool lease events doctor snapshot schema help' -- "${cur}"))
+        COMPREPLY+=($(compgen -W 'list show topology plan apply pool lease vm network events doctor snapshot schema help' -- "${cur}"))
         ;;
     esac
 }
@@ -696,6 +696,245 @@ _sluice_lease_repair() {
     esac
 }
 
+_sluice_vm() {
+    repeating_flags=()
+    non_repeating_flags=(--version -h --help)
+    repeating_options=()
+    non_repeating_options=()
+    __sluice_offer_flags_options 0
+
+    # Offer subcommand / subcommand argument completions
+    local -r subcommand="${unparsed_words[0]}"
+    unset 'unparsed_words[0]'
+    unparsed_words=("${unparsed_words[@]}")
+    case "${subcommand}" in
+    list|attach|detach|ports|check-migration)
+        # Offer subcommand argument completions
+        "_sluice_vm_${subcommand}"
+        ;;
+    *)
+        # Offer subcommand completions
+        COMPREPLY+=($(compgen -W 'list attach detach ports check-migration' -- "${cur}"))
+        ;;
+    esac
+}
+
+_sluice_vm_list() {
+    repeating_flags=()
+    non_repeating_flags=(--version -h --help)
+    repeating_options=()
+    non_repeating_options=(--socket --state --output -o)
+    __sluice_offer_flags_options 1
+
+    # Offer option value completions
+    case "${prev}" in
+    '--socket')
+        __sluice_add_completions -f
+        return
+        ;;
+    '--state')
+        __sluice_add_completions -d
+        return
+        ;;
+    '--output'|'-o')
+        __sluice_add_completions -W 'table'$'\n''wide'$'\n''json'$'\n''yaml'$'\n''name'
+        return
+        ;;
+    esac
+}
+
+_sluice_vm_attach() {
+    repeating_flags=()
+    non_repeating_flags=(--live --config --trust --no-trust --spoof-check --no-spoof-check --version -h --help)
+    repeating_options=()
+    non_repeating_options=(--socket --state --output -o --pool --count --spread --numa --mac --vlan --vlan-qos --max-tx-rate --failover)
+    __sluice_offer_flags_options 1
+
+    # Offer option value completions
+    case "${prev}" in
+    '--socket')
+        __sluice_add_completions -f
+        return
+        ;;
+    '--state')
+        __sluice_add_completions -d
+        return
+        ;;
+    '--output'|'-o')
+        __sluice_add_completions -W 'table'$'\n''wide'$'\n''json'$'\n''yaml'$'\n''name'
+        return
+        ;;
+    '--pool')
+        return
+        ;;
+    '--count')
+        return
+        ;;
+    '--spread')
+        return
+        ;;
+    '--numa')
+        return
+        ;;
+    '--mac')
+        return
+        ;;
+    '--vlan')
+        return
+        ;;
+    '--vlan-qos')
+        return
+        ;;
+    '--max-tx-rate')
+        return
+        ;;
+    '--failover')
+        return
+        ;;
+    esac
+}
+
+_sluice_vm_detach() {
+    repeating_flags=()
+    non_repeating_flags=(--live --config --version -h --help)
+    repeating_options=()
+    non_repeating_options=(--socket --state --wait)
+    __sluice_offer_flags_options 2
+
+    # Offer option value completions
+    case "${prev}" in
+    '--socket')
+        __sluice_add_completions -f
+        return
+        ;;
+    '--state')
+        __sluice_add_completions -d
+        return
+        ;;
+    '--wait')
+        return
+        ;;
+    esac
+}
+
+_sluice_vm_ports() {
+    repeating_flags=()
+    non_repeating_flags=(--version -h --help)
+    repeating_options=()
+    non_repeating_options=(--socket --state --reserve)
+    __sluice_offer_flags_options 1
+
+    # Offer option value completions
+    case "${prev}" in
+    '--socket')
+        __sluice_add_completions -f
+        return
+        ;;
+    '--state')
+        __sluice_add_completions -d
+        return
+        ;;
+    '--reserve')
+        return
+        ;;
+    esac
+}
+
+_sluice_vm_check-migration() {
+    repeating_flags=()
+    non_repeating_flags=(--version -h --help)
+    repeating_options=()
+    non_repeating_options=(--socket --state --output -o)
+    __sluice_offer_flags_options 1
+
+    # Offer option value completions
+    case "${prev}" in
+    '--socket')
+        __sluice_add_completions -f
+        return
+        ;;
+    '--state')
+        __sluice_add_completions -d
+        return
+        ;;
+    '--output'|'-o')
+        __sluice_add_completions -W 'table'$'\n''wide'$'\n''json'$'\n''yaml'$'\n''name'
+        return
+        ;;
+    esac
+}
+
+_sluice_network() {
+    repeating_flags=()
+    non_repeating_flags=(--version -h --help)
+    repeating_options=()
+    non_repeating_options=()
+    __sluice_offer_flags_options 0
+
+    # Offer subcommand / subcommand argument completions
+    local -r subcommand="${unparsed_words[0]}"
+    unset 'unparsed_words[0]'
+    unparsed_words=("${unparsed_words[@]}")
+    case "${subcommand}" in
+    list|sync)
+        # Offer subcommand argument completions
+        "_sluice_network_${subcommand}"
+        ;;
+    *)
+        # Offer subcommand completions
+        COMPREPLY+=($(compgen -W 'list sync' -- "${cur}"))
+        ;;
+    esac
+}
+
+_sluice_network_list() {
+    repeating_flags=()
+    non_repeating_flags=(--version -h --help)
+    repeating_options=()
+    non_repeating_options=(--socket --state --output -o)
+    __sluice_offer_flags_options 0
+
+    # Offer option value completions
+    case "${prev}" in
+    '--socket')
+        __sluice_add_completions -f
+        return
+        ;;
+    '--state')
+        __sluice_add_completions -d
+        return
+        ;;
+    '--output'|'-o')
+        __sluice_add_completions -W 'table'$'\n''wide'$'\n''json'$'\n''yaml'$'\n''name'
+        return
+        ;;
+    esac
+}
+
+_sluice_network_sync() {
+    repeating_flags=()
+    non_repeating_flags=(--version -h --help)
+    repeating_options=()
+    non_repeating_options=(--socket --state --output -o)
+    __sluice_offer_flags_options 0
+
+    # Offer option value completions
+    case "${prev}" in
+    '--socket')
+        __sluice_add_completions -f
+        return
+        ;;
+    '--state')
+        __sluice_add_completions -d
+        return
+        ;;
+    '--output'|'-o')
+        __sluice_add_completions -W 'table'$'\n''wide'$'\n''json'$'\n''yaml'$'\n''name'
+        return
+        ;;
+    esac
+}
+
 _sluice_events() {
     repeating_flags=()
     non_repeating_flags=(--follow --version -h --help)
@@ -730,7 +969,7 @@ _sluice_doctor() {
     repeating_flags=()
     non_repeating_flags=(--version -h --help)
     repeating_options=()
-    non_repeating_options=(--root --snapshot --output -o --socket --state)
+    non_repeating_options=(--root --snapshot --output -o --socket --state --message)
     __sluice_offer_flags_options 0
 
     # Offer option value completions
@@ -753,6 +992,9 @@ _sluice_doctor() {
         ;;
     '--state')
         __sluice_add_completions -d
+        return
+        ;;
+    '--message')
         return
         ;;
     esac

@@ -164,7 +164,7 @@ _sluiced() {
 
     local -a repeating_flags=()
     local -a non_repeating_flags=(--observe-only --version -h --help)
-    local -a repeating_options=(--allow-uid)
+    local -a repeating_options=(--allow-uid --libvirt)
     local -a non_repeating_options=(-f --file --state --socket --group --listen --certificate --key --client-ca --log-level)
     __sluiced_offer_flags_options 0
 
@@ -186,6 +186,9 @@ _sluiced() {
         return
         ;;
     '--allow-uid')
+        return
+        ;;
+    '--libvirt')
         return
         ;;
     '--listen')

@@ -36,9 +36,10 @@ extension API {
 
     /// The daemon that is asked. With several it is the first; domains have names of their own on each.
     private func virtualization() throws -> Virtualization {
-        guard let first = virtualizations.first else {
-            throw LibvirtError(
-                .unreachable, "no pool is for libvirt",
+        guard let first = virtualizations.first, first.isWanted else {
+            throw Problem(
+                status: 409, title: "Conflict", detail: "no pool is for libvirt, so it is not followed",
+                code: "libvirt.unused",
                 remedy: "write for: libvirt into a pool of the host file, or start the agent with --libvirt URI")
         }
         return first

@@ -1,7 +1,7 @@
+internal import Glibc
 internal import Logging
 internal import PCI
 internal import SRIOV
-internal import Glibc
 
 /// What libvirt leaves behind of starts that failed: a VF's address and VLAN as they were, which it would set again at the
 /// end of the next domain, whoever has set what in between (virHostdevRestoreNetConfig in src/hypervisor/virhostdev.c).
@@ -16,7 +16,8 @@ enum StaleRecords {
                 !function.holders.contains(where: { if case .domain = $0.kind { true } else { false } })
             else { continue }
             if unlink("\(folder)/\(name)") == 0 {
-                logger.notice("\(function.name): libvirt's record of a start that failed is removed (\(folder)/\(name))")
+                logger.notice(
+                    "\(function.name): libvirt's record of a start that failed is removed (\(folder)/\(name))")
             }
         }
     }

@@ -115,7 +115,8 @@ final class Virtualization: Sendable {
         }
     }
 
-    private var isWanted: Bool { isAlwaysWanted || manager.pools.pools.contains { $0.declared.purpose == "libvirt" } }
+    /// Whether it is followed: a pool is for it, or it was named.
+    var isWanted: Bool { isAlwaysWanted || manager.pools.pools.contains { $0.declared.purpose == "libvirt" } }
 
     private func disconnected() {
         let waiting = state.withLock { state in
@@ -204,7 +205,9 @@ final class Virtualization: Sendable {
         await takeBackUnplugged(domains)
         // What is leased may be on its way into a domain.
         let used = Set(domains.flatMap { $0.live?.functions ?? [] } + manager.leases.map(\.address))
-        if state.withLock({ $0.starting.isEmpty }) { StaleRecords.remove(unless: used, on: manager.observedHost, logger) }
+        if state.withLock({ $0.starting.isEmpty }) {
+            StaleRecords.remove(unless: used, on: manager.observedHost, logger)
+        }
     }
 
     /// Ends the leases of functions that running domains have let go: somebody has unplugged them.

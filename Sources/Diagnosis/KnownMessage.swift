@@ -47,7 +47,8 @@ public struct KnownMessage: Sendable {
             cause: "libvirt adds PCI Express ports only when a domain is defined, never while it runs",
             ["sluice vm ports DOMAIN --reserve 4, and start it anew"]),
         KnownMessage(
-            "pool.exhausted", "a network has no free VF", ["requires exclusive access to interfaces, but none are available"],
+            "pool.exhausted", "a network has no free VF",
+            ["requires exclusive access to interfaces, but none are available"],
             cause: "every function of the network is taken, or kept out of its hands because somebody has it otherwise",
             ["sluice pool show POOL lists who has them", "release one, or add VFs to the pool in the host file"]),
         KnownMessage(
@@ -80,7 +81,8 @@ public struct KnownMessage: Sendable {
         KnownMessage(
             "iommu.groupNotViable", "an IOMMU group has functions of the host",
             ["is not viable"],
-            cause: "all functions of a group go to one virtual machine, and another one of the group is used by the host",
+            cause:
+                "all functions of a group go to one virtual machine, and another one of the group is used by the host",
             [
                 "sluice show FUNCTION lists the group", "bind the others to vfio-pci too, or use another slot",
                 "enable ACS in the firmware",
@@ -122,7 +124,8 @@ public struct KnownMessage: Sendable {
             cause: "it has no reset of its own, and a reset of its bus would hit others",
             ["use another device, or pass all functions of its bus through together"]),
         KnownMessage(
-            "domain.cannotMigrate", "a device of the host keeps a domain here", ["cannot migrate a domain with <hostdev"],
+            "domain.cannotMigrate", "a device of the host keeps a domain here",
+            ["cannot migrate a domain with <hostdev"],
             cause: "libvirt cannot move a device of this host; only one with a standby is unplugged before",
             ["sluice vm check-migration DOMAIN lists them", "sluice vm attach DOMAIN --pool POOL --failover NETWORK"]),
         KnownMessage(

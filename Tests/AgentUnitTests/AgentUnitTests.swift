@@ -132,6 +132,8 @@ import Testing
         "Paths are read with their percent encoding, and nothing else is a resource",
         arguments: [
             ("v1/functions/0000%3A41:10.0", Resource.function("0000:41:10.0")), ("healthz", .health),
+            ("v1/domains/a%2Fb/attach", .virtual(.attach("a/b"))), ("v1/networks/sync", .virtual(.networkSync)),
+            ("v1/domains/a/b/c", nil), ("v1/domains/", nil),
             ("v1/leases/7Q4M2K/repair", .repair("7Q4M2K")), ("v1/events/latest", .latestEvents),
             ("v1/functions/%zz", nil), ("v1/functions/%ff", nil), ("v1/functions/", nil), ("v1", nil), ("", nil),
             ("v1/leases/a/b", nil), ("v1/pools/a/repair", nil), ("v2/pools", nil),

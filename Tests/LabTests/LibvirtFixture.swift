@@ -68,7 +68,9 @@ final class LibvirtFixture {
     func virsh(_ arguments: String...) throws -> String { try Lab.run(["virsh", "-q"] + arguments) }
 
     /// Runs virsh, and returns what it said.
-    func tryVirsh(_ arguments: String...) throws -> Command.Result { try Command(["virsh", "-q"] + arguments).finish() }
+    func tryVirsh(_ arguments: String...) throws -> Command.Result {
+        try Command(["virsh", "-q"] + arguments).finish()
+    }
 
     /// Defines a machine with devices.
     func define(_ name: String, _ devices: String = "", extra: String = "") throws {

@@ -84,7 +84,8 @@ extension LabSuite {
             let interface = "<interface type='network'><source network='tenant'/><model type='virtio'/></interface>"
             try libvirt.define("greedy", interface + interface)
             let result = try libvirt.tryVirsh("start", "greedy")
-            #expect(result.error.contains("requires exclusive access to interfaces, but none are available"), "\(result)")
+            #expect(
+                result.error.contains("requires exclusive access to interfaces, but none are available"), "\(result)")
             let explained = try Lab.sluice("doctor", "--message", result.error)
             #expect(explained.output.contains("[pool.exhausted]"), "\(explained)")
         }
@@ -128,7 +129,8 @@ extension LabSuite {
             // Without a model libvirt would make it an rtl8139 on a bus where it cannot be when the machine runs.
             #expect(document.contains("<model type='virtio'/>") && !document.contains("rtl8139"))
             let view = try libvirt.domain("guest")
-            #expect(view.interfaces.count == 2 && view.interfaces.allSatisfy { $0.in == ["live", "config"] }, "\(view)")
+            #expect(
+                view.interfaces.count == 2 && view.interfaces.allSatisfy { $0.in == ["live", "config"] }, "\(view)")
             #expect(view.freeHotplugPorts == 1)
             let refused = try Lab.sluice("vm", "attach", "guest", "--pool", "tenant", "--count", "2", "--live")
             #expect(refused.status == 3 && refused.error.contains("[domain.noPorts]"), "\(refused)")
@@ -152,7 +154,9 @@ extension LabSuite {
                 "interface.xml",
                 "<interface type='network'><source network='tenant'/><model type='virtio'/></interface>")
             var last = try libvirt.tryVirsh("attach-device", "guest", file, "--live")
-            for _ in 0..<3 where last.status == 0 { last = try libvirt.tryVirsh("attach-device", "guest", file, "--live") }
+            for _ in 0..<3 where last.status == 0 {
+                last = try libvirt.tryVirsh("attach-device", "guest", file, "--live")
+            }
             #expect(last.error.contains("No more available PCI slots"), "\(last)")
             // The surprise: without a model the next start has an rtl8139 on the conventional bus.
             let plain = try Lab.file("plain.xml", "<interface type='network'><source network='tenant'/></interface>")
@@ -276,7 +280,9 @@ extension LabSuite {
             try libvirt.virsh("start", "guest")
         }
 
-        @Test("A VF node that QEMU may not open: libvirt alone lets QEMU fail, with Sluice the start is refused and explained")
+        @Test(
+            "A VF node that QEMU may not open: libvirt alone lets QEMU fail, with Sluice the start is refused and explained"
+        )
         func nodeAccess() throws {
             try Lab.run(["bash", "-c", "echo 'dynamic_ownership = 0' >>/etc/libvirt/qemu.conf"])
             defer { _ = try? Lab.run(["sed", "-i", "/^dynamic_ownership = 0/d", "/etc/libvirt/qemu.conf"]) }
@@ -294,7 +300,8 @@ extension LabSuite {
             try libvirt.define("guest")
             try libvirt.sluice("vm", "attach", "guest", "--pool", "tenant")
             let refused = try libvirt.tryVirsh("start", "guest")
-            #expect(refused.error.contains("access.vfioNode") && refused.error.contains("dynamic_ownership"), "\(refused)")
+            #expect(
+                refused.error.contains("access.vfioNode") && refused.error.contains("dynamic_ownership"), "\(refused)")
             #expect(try libvirt.free() == 4)
         }
 

@@ -172,7 +172,9 @@ struct PoolNetworkTests {
         #expect(changed[0].description.addresses == wanted.addresses)
     }
 
-    @Test("A network made by hand for the pool's only port is taken over with its name; beside a larger pool it is a rival")
+    @Test(
+        "A network made by hand for the pool's only port is taken over with its name; beside a larger pool it is a rival"
+    )
     func adoption() throws {
         let seed = try network(
             """
@@ -202,8 +204,9 @@ struct HookCallTests {
             <plug type='hostdev-pci' managed='yes'><driver name='vfio'/>
             <address domain='0x0000' bus='0x41' slot='0x10' function='0x0'/></plug></networkport></hookData>
             """
-        guard case .portCreated(let port, let network) = try HookCall(
-            kind: "network", operation: "port-created", document: text)
+        guard
+            case .portCreated(let port, let network) = try HookCall(
+                kind: "network", operation: "port-created", document: text)
         else {
             Issue.record("not a port")
             return
