@@ -27,7 +27,8 @@ public enum HookCall: Sendable, Hashable {
         case ("network", "port-deleted"), ("network", "unplugged"):
             let (port, network) = try Self.port(document)
             self = .portDeleted(port, network: network)
-        default: self = .other
+        case ("qemu", _), ("network", _): self = .other
+        default: throw LibvirtError(.malformed, "a hook is of qemu or network, not of \(kind.prefix(100))")
         }
     }
 

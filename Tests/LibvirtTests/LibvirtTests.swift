@@ -225,6 +225,7 @@ struct HookCallTests {
             try HookCall(kind: "network", operation: "port-created", document: "<network/>")
         }
         #expect(throws: LibvirtError.self) { try HookCall(kind: "qemu", operation: "prepare", document: "<a/>") }
+        #expect(throws: LibvirtError.self) { try HookCall(kind: "lxc", operation: "start", document: "<a/>") }
         #expect(try HookCall(kind: "qemu", operation: "migrate", document: "") == .other)
     }
 }
