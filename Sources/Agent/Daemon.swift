@@ -79,7 +79,7 @@ public struct Daemon: Sendable {
                 onChange: { triggers.add { $0.host = true } })
         }
         manager.domainLife.withLock {
-            $0 = { uuid in virtualizations.contains { $0.isAlive(uuid) == true } ? true : nil }
+            $0 = { uuid, address in virtualizations.contains { $0.has(address, in: uuid) } ? true : nil }
         }
         let tls = try options.tcp.map { try TLSSettings($0) }
         let listeners = try sockets(tls)

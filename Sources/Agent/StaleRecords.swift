@@ -1,4 +1,5 @@
 internal import Glibc
+internal import Leasing
 internal import Logging
 internal import PCI
 internal import SRIOV
@@ -9,9 +10,13 @@ enum StaleRecords {
     private static let folder = "/run/libvirt/hostdevmgr"
 
     /// Removes the records of functions that no domain has.
-    static func remove(unless used: Set<PCIAddress>, on host: Host, _ logger: Logger) {
+    static func remove(unless used: Set<PCIAddress>, of manager: LeaseManager, _ logger: Logger) {
+        let host = manager.observedHost
+        // What is not ours to give is not ours to clean.
+        let ours = Set(manager.pools.allMembers.map(\.function.pci.address))
         for name in ((try? LiveFileTree().entries(folder)) ?? nil) ?? [] {
-            guard let function = function(name, on: host), !used.contains(function.pci.address),
+            guard let function = function(name, on: host), ours.contains(function.pci.address),
+                !used.contains(function.pci.address), manager.lease(at: function.pci.address) == nil,
                 // Whoever has it open may be a domain that libvirt has only lost sight of.
                 !function.holders.contains(where: { if case .domain = $0.kind { true } else { false } })
             else { continue }

@@ -43,6 +43,7 @@ extension Virtualization {
             if target.contains(.live) {
                 try check(domain, count, body)
                 leases = try await manager.acquire(request, actor: "agent").leases
+                for lease in leases { try checkGroup(of: lease) }
                 for (lease, device) in zip(leases, devices) {
                     let element = device.live(lease.address, settings, failover: body.failover)
                     for element in element {
@@ -53,15 +54,16 @@ extension Virtualization {
                 // libvirt has set MAC and VLAN, and knows nothing of the rest.
                 try await manager.restoreSettings(of: Consumer(.domain, domain.uuid))
             }
-            if let network, var config = domain.config {
+            if let network {
                 let vlan = request.settings.vlans?.first
-                config.append(devices.flatMap { $0.config(network, vlan, failover: body.failover) })
-                // What libvirt has no words for goes into the domain's metadata, and is set when it starts.
-                if let wish = body.settings { for device in devices { config.wish(wish, for: device.mac) } }
-                try await connection.define(config)
+                try await connection.changeConfig(of: domain.uuid) { config in
+                    config.append(devices.flatMap { $0.config(network, vlan, failover: body.failover) })
+                    // What libvirt has no words for goes into the domain's metadata, and is set when it starts.
+                    if let wish = body.settings { for device in devices { config.wish(wish, for: device.mac) } }
+                }
             }
         } catch {
-            await undo(attached, leases, domain, connection)
+            await undo(attached, leases, domain, connection, after: error)
             throw error
         }
         work.add { $0.host = true }
@@ -70,20 +72,34 @@ extension Virtualization {
         return view.interfaces.filter { $0.mac.map(macs.contains) ?? false }
     }
 
-    /// Takes back what was attached of a request that has failed.
-    private func undo(_ attached: [XMLElement], _ leases: [Lease], _ domain: Domain, _ connection: Connection) async {
+    /// Takes back what was attached of a request that has failed. What the guest does not let go stays leased to it, and so
+    /// does what libvirt has not answered for: it may still come, and if it does not, the lease ends by itself.
+    private func undo(
+        _ attached: [XMLElement], _ leases: [Lease], _ domain: Domain, _ connection: Connection, after error: any Error
+    ) async {
+        var kept: Set<PCIAddress> = []
+        if let error = error as? LibvirtError, [.timeout, .unreachable].contains(error.code),
+            leases.indices.contains(attached.count)
+        {
+            kept.insert(leases[attached.count].address)
+        }
         for element in attached.reversed() {
-            guard let alias = DomainInterface(element: element).alias else { continue }
+            let interface = DomainInterface(element: element)
+            guard let alias = interface.alias else { continue }
+            var hasLeft = false
             do {
                 let departure = Departure(uuid: domain.uuid, alias: alias)
-                _ = try await self.departure(departure, within: .seconds(Self.departureSeconds)) {
+                hasLeft = try await self.departure(departure, within: .seconds(Self.departureSeconds)) {
                     () throws(LibvirtError) in try await connection.detach(element, from: domain.uuid, .live)
                 }
             } catch {
                 logger.error("domain \(domain.name): \(error)")
             }
+            guard !hasLeft, let address = interface.function else { continue }
+            logger.error("domain \(domain.name) keeps \(address), though the rest of its request has failed")
+            kept.insert(address)
         }
-        for lease in leases {
+        for lease in leases where !kept.contains(lease.address) {
             do throws(LeasingError) {
                 _ = try await manager.release(lease.id, actor: "agent")
             } catch {
@@ -127,13 +143,29 @@ extension Virtualization {
                 remedy: "sluice vm ports \(domain.name) --reserve \(wanted), and start it anew; "
                     + "or attach for its next start: --config")
         }
-        // Locked memory: libvirt raises QEMU's limit to the guest's memory and 1 GiB, or to what the domain says.
-        if let limit = live.memoryHardLimitKiB, limit < live.memoryKiB + 1_048_576 {
+        // Passthrough locks the guest's memory. libvirt lets QEMU lock 1 GiB more, or as much as the domain says.
+        if let limit = live.memoryHardLimitKiB, limit <= live.memoryKiB {
             throw LeasingError(
                 LeasingError.Code(rawValue: "domain.memoryLocked"),
-                "domain \(domain.name) may lock \(limit / 1024) MiB, and passthrough locks its whole memory and 1 GiB more",
+                "domain \(domain.name) may lock \(limit / 1024) MiB, and passthrough locks its whole memory, \(live.memoryKiB / 1024) MiB",
                 remedy: "virsh memtune \(domain.name) --hard-limit \(live.memoryKiB + 1_048_576)")
         }
+    }
+
+    /// All functions of an IOMMU group go to one virtual machine: QEMU would say that the group is not viable.
+    private func checkGroup(of lease: Lease) throws(LeasingError) {
+        let host = manager.observedHost
+        guard let group = host[lease.address]?.pci.iommuGroup else { return }
+        let other = host.functions.first { function in
+            function.pci.iommuGroup == group && function.pci.address != lease.address
+                && !function.pci.classCode.isBridge
+                && function.pci.driver.map { !PCIFunction.isVFIODriver($0) } ?? false
+        }
+        guard let other else { return }
+        throw LeasingError(
+            LeasingError.Code(rawValue: "iommu.groupNotViable"),
+            "\(lease.name) shares IOMMU group \(group) with \(other.name), which the host uses (\(other.pci.driver ?? "")); nothing was attached",
+            remedy: "bind it to vfio-pci too, use another slot, or enable ACS in the firmware")
     }
 
     private func network(of pool: String, _ connection: Connection) async throws -> String {
@@ -189,6 +221,12 @@ extension Virtualization {
             if live == nil { target.remove(.live) }
             if config == nil { target.remove(.config) }
         }
+        guard !target.contains(.live) || live != nil, !target.contains(.config) || config != nil else {
+            throw LeasingError(
+                .badRequest,
+                "\(body.interface.prefix(100)) is not in \(target.contains(.live) && live == nil ? "the running domain" : "the next start of domain") \(domain.name)",
+                remedy: "leave --live and --config out to detach it wherever it is")
+        }
         let patience = body.waitSeconds ?? Self.departureSeconds
         guard (1...600).contains(patience) else {
             throw LeasingError(
@@ -207,15 +245,19 @@ extension Virtualization {
                     remedy: "it must run an operating system with PCI hot-plug and ACPI; it may still let it go later, "
                         + "and the lease ends then")
             }
+            if let standby = live.standby,
+                let partner = domain.live?.interfaces.first(where: { $0.alias == standby })
+            {
+                try await connection.detach(partner.element, from: domain.uuid, .live)
+            }
             if let address = live.function, let lease = manager.lease(at: address),
                 lease.consumer == Consumer(.domain, domain.uuid)
             {
                 _ = try await manager.release(lease.id, actor: "agent")
             }
         }
-        if target.contains(.config), let mac = config?.mac, var description = domain.config {
-            description.removeInterfaces(mac: mac)
-            try await connection.define(description)
+        if target.contains(.config), let mac = config?.mac {
+            try await connection.changeConfig(of: domain.uuid) { $0.removeInterfaces(mac: mac) }
         }
         work.add { $0.host = true }
         return try await domainView(domain.uuid)
@@ -223,7 +265,9 @@ extension Virtualization {
 
     private func find(_ text: String, in description: DomainDescription) -> DomainInterface? {
         let wanted = text.lowercased()
-        return description.interfaces.first { interface in
+        // A VF and its standby have one address: the VF is meant, and takes the other along.
+        let candidates = description.interfaces.filter { $0.element.first("teaming")?["type"] != "persistent" }
+        return candidates.first { interface in
             if interface.mac?.lowercased() == wanted || interface.alias?.lowercased() == wanted { return true }
             guard let address = interface.function else { return false }
             return "\(address)" == wanted || PCIAddress(wanted) == address
@@ -238,7 +282,7 @@ extension Virtualization {
     func reservePorts(_ body: PortsBody, of name: String) async throws -> PortsView {
         let connection = try connection()
         let domain = try await connection.domain(name)
-        guard var config = domain.config else {
+        guard let config = domain.config else {
             throw LeasingError(
                 .badRequest, "domain \(domain.name) exists only while it runs, so it has no next start",
                 remedy: "define it first: virsh dumpxml, virsh define")
@@ -256,8 +300,9 @@ extension Virtualization {
         }
         let missing = HotplugPorts.missing(for: wanted, in: config)
         if !missing.isEmpty {
-            config.append(missing)
-            try await connection.define(config)
+            try await connection.changeConfig(of: domain.uuid) { config in
+                config.append(HotplugPorts.missing(for: wanted, in: config))
+            }
         }
         let after = HotplugPorts(try await connection.domain(name).config ?? config)
         let firmware = config.isUEFI ? "OVMF" : "SeaBIOS"

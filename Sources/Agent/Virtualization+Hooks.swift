@@ -33,18 +33,22 @@ extension Virtualization {
                 $0.starting.remove(domain.uuid)
                 $0.wishes[domain.uuid] = nil
             }
-            for lease in manager.leases where lease.consumer == Consumer(.domain, domain.uuid) {
-                state.withLock { _ = $0.given.remove(lease.address) }
+            state.withLock { state in
+                state.announced = state.announced.filter { $0.value != domain.uuid }
+                // Its document in our memory is that of before.
+                for index in state.domains.indices where state.domains[index].uuid == domain.uuid {
+                    state.domains[index].live = nil
+                }
             }
             try await manager.end(Consumer(.domain, domain.uuid), because: "the domain has ended")
             work.add { $0.host = true }
         case .portCreated(let port, _):
             guard !port.isOurs, let address = port.address else { return }
             try await take(address, for: port.ownerUUID, mac: port.mac, vlan: port.vlan)
-            state.withLock { _ = $0.given.insert(address) }
+            state.withLock { $0.announced[address] = port.ownerUUID }
         case .portDeleted(let port, _):
             guard !port.isOurs, let address = port.address else { return }
-            state.withLock { _ = $0.given.remove(address) }
+            state.withLock { $0.announced[address] = nil }
             guard let lease = manager.lease(at: address), lease.consumer == Consumer(.domain, port.ownerUUID) else {
                 return
             }

@@ -37,8 +37,12 @@ final class Virtualization: Sendable {
         var wishes: [String: [String: SettingsView]] = [:]
         /// The pools of networks that are ours, by the networks' names.
         var pools: [String: String] = [:]
-        /// Functions that a network has given to a domain: nobody else needs to keep them out of its hands.
-        var given: Set<PCIAddress> = []
+        /// Functions that a network is about to give to a domain, by UUID: the network does not list them yet.
+        var announced: [PCIAddress: String] = [:]
+        /// Domains that something was plugged into.
+        var plugged: Set<String> = []
+        /// Ports of networks that were of no domain when they were last looked at.
+        var strays: Set<String> = []
         /// Why there is no connection.
         var failure: LibvirtError?
         /// Those who wait until a device has left its domain.
@@ -65,10 +69,11 @@ final class Virtualization: Sendable {
         self.onChange = onChange
     }
 
-    /// Whether a domain starts or runs; nil when this daemon does not have it, or does not answer.
-    func isAlive(_ uuid: String) -> Bool? {
+    /// Whether a domain starts, or runs and has a function.
+    func has(_ address: PCIAddress, in uuid: String) -> Bool {
         state.withLock { state in
-            state.starting.contains(uuid) || state.domains.contains { $0.uuid == uuid && $0.isActive } ? true : nil
+            state.starting.contains(uuid)
+                || state.domains.contains { $0.uuid == uuid && $0.live?.functions.contains(address) ?? false }
         }
     }
 
@@ -121,7 +126,12 @@ final class Virtualization: Sendable {
     private func disconnected() {
         let waiting = state.withLock { state in
             state.connection = nil
-            state.domains = []
+            // A start that was under way has ended with the daemon. What ran still runs, and the daemon will set its VFs
+            // as they were when it finds that it has not: until it has been asked again, it has it.
+            state.starting = []
+            state.wishes = [:]
+            state.announced = [:]
+            state.strays = []
             defer { state.departures = [:] }
             return state.departures.values.flatMap(\.self)
         }
@@ -132,6 +142,7 @@ final class Virtualization: Sendable {
         switch event {
         case .deviceRemoved(let uuid, let alias): depart(Departure(uuid: uuid, alias: alias), true)
         case .deviceRemovalFailed(let uuid, let alias): depart(Departure(uuid: uuid, alias: alias), false)
+        case .deviceAdded(let uuid, _): state.withLock { _ = $0.plugged.insert(uuid) }
         default: break
         }
         work.add { $0.host = true }
@@ -169,60 +180,62 @@ final class Virtualization: Sendable {
                 if isWanted { wanted.continuation.yield() }
                 continue
             }
-            do {
-                if reasons.host { try await lookAtDomains(connection) }
-                if !isObserveOnly { try await keepNetworks(connection) }
-            } catch {
-                logger.warning("\(uri): \(error)")
+            var failures = 0
+            for uuid in state.withLock({ state in
+                defer { state.plugged = [] }
+                return state.plugged
+            }) {
+                // libvirt has set MAC and VLAN of what was plugged in, and knows nothing of the rest.
+                do { try await manager.restoreSettings(of: Consumer(.domain, uuid)) } catch { failures += tell(error) }
             }
+            if reasons.host {
+                do { try await lookAtDomains(connection) } catch { failures += tell(error) }
+            }
+            if !isObserveOnly {
+                do { try await keepNetworks(connection) } catch { failures += tell(error) }
+            }
+            // What could not be done is tried again.
+            if failures > 0 { loop.scheduleTask(in: .seconds(5)) { [work] in work.add { $0.host = true } } }
         }
     }
 
     /// Reads the domains, and takes over what running ones have without a lease.
     private func lookAtDomains(_ connection: Connection) async throws {
         let domains = try await connection.domains()
-        let running = Set(domains.filter(\.isActive).map(\.uuid))
+        func used(_ domains: [Domain]) -> [String: Set<PCIAddress>] {
+            Dictionary(
+                domains.compactMap { domain in domain.live.map { (domain.uuid, Set($0.functions)) } },
+                uniquingKeysWith: { first, _ in first })
+        }
+        let now = used(domains)
         let hasChanged = state.withLock { state in
             defer { state.domains = domains }
-            state.starting.subtract(running)
-            return Set(state.domains.filter(\.isActive).map(\.uuid)) != running
+            return used(state.domains) != now
         }
-        if !isObserveOnly {
-            for domain in domains {
-                for address in domain.live?.functions ?? [] {
-                    do throws(LeasingError) {
-                        try await manager.adopt(
-                            address, for: Consumer(.domain, domain.uuid), settings: try wished(address, by: domain),
-                            actor: "agent")
-                    } catch {
-                        logger.error("domain \(domain.name): \(error.message)")
-                    }
+        // Who holds what is to be looked at, and the leases with it: what was unplugged or has ended comes back.
+        if hasChanged { onChange() }
+        guard !isObserveOnly else { return }
+        for domain in domains {
+            for address in domain.live?.functions ?? [] where manager.lease(at: address) == nil {
+                do {
+                    try await adopt(address, by: domain, connection)
+                } catch {
+                    logger.error("domain \(domain.name): \(error)")
                 }
             }
         }
-        if hasChanged { onChange() }
-        guard !isObserveOnly else { return }
-        await takeBackUnplugged(domains)
         // What is leased may be on its way into a domain.
-        let used = Set(domains.flatMap { $0.live?.functions ?? [] } + manager.leases.map(\.address))
-        if state.withLock({ $0.starting.isEmpty }) {
-            StaleRecords.remove(unless: used, on: manager.observedHost, logger)
-        }
+        let kept = Set(domains.flatMap { $0.live?.functions ?? [] } + manager.leases.map(\.address))
+        if state.withLock({ $0.starting.isEmpty }) { StaleRecords.remove(unless: kept, of: manager, logger) }
     }
 
-    /// Ends the leases of functions that running domains have let go: somebody has unplugged them.
-    private func takeBackUnplugged(_ domains: [Domain]) async {
-        let used = Dictionary(
-            domains.compactMap { domain in domain.live.map { (domain.uuid, Set($0.functions)) } },
-            uniquingKeysWith: { first, _ in first })
-        for lease in manager.leases where lease.consumer.kind == .domain && lease.state == .active && lease.wasHeld {
-            guard let functions = used[lease.consumer.identifier], !functions.contains(lease.address) else { continue }
-            do throws(LeasingError) {
-                _ = try await manager.release(lease.id, actor: "libvirt")
-            } catch {
-                logger.error("lease \(lease.id): \(error.message)")
-            }
+    private func adopt(_ address: PCIAddress, by domain: Domain, _ connection: Connection) async throws {
+        // It may have ended since it was listed.
+        guard let now = try? await connection.domain(domain.uuid), now.live?.functions.contains(address) ?? false else {
+            return
         }
+        try await manager.adopt(
+            address, for: Consumer(.domain, now.uuid), settings: try wished(address, by: now), actor: "agent")
     }
 
     /// What a running domain's function is to be set to beyond its pool's settings.
@@ -240,9 +253,16 @@ final class Virtualization: Sendable {
         settings.mac = mac.flatMap { MACAddress($0) }
         let pool = manager.pools.pools.first { pool in pool.members.contains { $0.function.pci.address == address } }
         // The pool's tag may have a priority or another protocol, which libvirt cannot say.
-        let known = settings.vlans ?? pool?.declared.settings.vlans
-        if let vlan, known?.first?.id != vlan { settings.vlans = [VLAN(id: vlan)] }
+        // And what was wished for counts more than what libvirt can say of it.
+        if let vlan, settings.vlans == nil, pool?.declared.settings.vlans?.first?.id != vlan {
+            settings.vlans = [VLAN(id: vlan)]
+        }
         return settings
+    }
+
+    private func tell(_ error: any Error) -> Int {
+        logger.warning("\(uri): \(error)")
+        return 1
     }
 
     // MARK: Networks
@@ -250,24 +270,30 @@ final class Virtualization: Sendable {
     /// The networks of the pools that are for libvirt, made and kept as the pools are.
     func syncNetworks(_ connection: Connection) async throws -> [PoolNetwork] {
         let plans = PoolNetwork.all(of: manager.pools, among: try await connection.hostdevNetworks())
-        for plan in plans {
-            if plan.action == .keep { continue }
-            let name = plan.description.name
-            if plan.action != .start { try await connection.define(plan.description) }
-            switch plan.action {
-            case .create, .start: try await connection.start(network: name)
-            default:
-                let isActive = try await connection.hostdevNetworks().first { $0.config.name == name }?.live != nil
-                if plan.needsRestart || !isActive {
-                    for port in try await connection.restart(network: name) where !port.isOurs {
-                        logger.warning("network \(name): \(port.owner) has a device that it does not hand out any more")
-                    }
-                }
-            }
-            logger.notice("network \(name): \(plan.action.rawValue), \(plan.description.addresses.count) functions")
+        var failure: (any Error)?
+        for plan in plans where plan.action != .keep {
+            // One network that cannot be made keeps no other from it.
+            do { try await carryOut(plan, connection) } catch { failure = failure ?? error }
         }
         try await keepOut(connection)
+        if let failure { throw failure }
         return plans
+    }
+
+    private func carryOut(_ plan: PoolNetwork, _ connection: Connection) async throws {
+        let name = plan.description.name
+        if plan.action != .start { try await connection.define(plan.description) }
+        switch plan.action {
+        case .create, .start: try await connection.start(network: name)
+        default:
+            let isActive = try await connection.hostdevNetworks().first { $0.config.name == name }?.live != nil
+            if plan.needsRestart || !isActive {
+                for port in try await connection.restart(network: name) where !port.isOurs {
+                    logger.warning("network \(name): the device of \(port.owner) could not be claimed again")
+                }
+            }
+        }
+        logger.notice("network \(name): \(plan.action.rawValue), \(plan.description.addresses.count) functions")
     }
 
     /// Keeps networks that are ours fresh. One that nobody has asked for is not made.
@@ -291,8 +317,12 @@ final class Virtualization: Sendable {
             guard let pool = network.config.pool, network.live != nil, let members = manager.pools[name: pool]?.members
             else { continue }
             let given = Set(network.ports.filter { !$0.isOurs }.compactMap(\.address))
-            state.withLock { $0.given.formUnion(given) }
-            let announced = state.withLock { $0.given }
+            // What is listed needs no announcement any more.
+            let announced = state.withLock { state in
+                for address in given { state.announced[address] = nil }
+                return Set(state.announced.keys)
+            }
+            try await removeStrays(of: network, connection)
             let wanted = Set(
                 members.compactMap { member -> PCIAddress? in
                     switch occupied[member.identity] {
@@ -314,6 +344,26 @@ final class Virtualization: Sendable {
                     logger.info("network \(name): \(error.message)")
                 }
             }
+        }
+    }
+
+    /// Takes ports away whose domain neither runs nor starts: a daemon that was killed in the middle of a start leaves
+    /// them, and nobody else would. Only what was so at two looks in a row is.
+    private func removeStrays(of network: Network, _ connection: Connection) async throws {
+        let strays = state.withLock { state in
+            let living = state.starting.union(state.domains.filter(\.isActive).map(\.uuid))
+            return network.ports.filter { !$0.isOurs && !living.contains($0.ownerUUID) }
+        }
+        for port in strays where state.withLock({ $0.strays.contains(port.uuid) }) {
+            logger.notice("network \(network.config.name): a port of \(port.owner), which does not run, is removed")
+            try await connection.unclaim(port: port.uuid, of: network.config.name)
+        }
+        let known = state.withLock { state in
+            defer { state.strays = Set(strays.map(\.uuid)) }
+            return state.strays
+        }
+        if !strays.isEmpty, known != Set(strays.map(\.uuid)) {
+            loop.scheduleTask(in: .seconds(5)) { [work] in work.add { $0.host = true } }
         }
     }
 }

@@ -19,7 +19,7 @@
     F(virConnectDomainEventRegisterAny) F(virConnectDomainEventDeregisterAny)                                          \
     F(virConnectNetworkEventRegisterAny) F(virConnectNetworkEventDeregisterAny)                                        \
     F(virConnectListAllDomains) F(virDomainFree) F(virDomainGetName) F(virDomainGetUUIDString)                         \
-    F(virDomainGetXMLDesc) F(virDomainIsActive) F(virDomainIsPersistent) F(virDomainLookupByName)                      \
+    F(virDomainGetConnect) F(virDomainGetXMLDesc) F(virDomainIsActive) F(virDomainIsPersistent) F(virDomainLookupByName)                      \
     F(virDomainLookupByUUIDString) F(virDomainAttachDeviceFlags) F(virDomainDetachDeviceFlags)                         \
     F(virDomainDefineXMLFlags)                                                                                         \
     F(virConnectListAllNetworks) F(virNetworkFree) F(virNetworkGetName) F(virNetworkGetUUIDString)                     \

@@ -14,7 +14,8 @@ extension LeaseManager {
 
     /// Whether a lease's domain starts, runs or ends under libvirt, which sets its functions before and after.
     public func isInHandsOfLibvirt(_ lease: Lease) -> Bool {
-        lease.consumer.kind == .domain && domainLife.withLock { $0 }(lease.consumer.identifier) == true
+        lease.consumer.kind == .domain
+            && domainLife.withLock { $0 }(lease.consumer.identifier, lease.address) == true
     }
 
     /// Waits until nobody works on a lease.
@@ -95,8 +96,15 @@ extension LeaseManager {
 
     /// Ends all leases of a consumer whose life has ended, and waits for what becomes of them.
     public func end(_ consumer: Consumer, because reason: String) async throws(LeasingError) {
-        for lease in leases where lease.consumer == consumer && [.reserved, .preparing, .active].contains(lease.state) {
-            try await giveBack(lease.id, .consumerGone, Cause(actor: "agent", reason), expecting: nil)
+        var failure: LeasingError?
+        let states: [LeaseState] = [.reserved, .preparing, .active, .lost]
+        for lease in leases where lease.consumer == consumer && states.contains(lease.state) {
+            do throws(LeasingError) {
+                try await giveBack(lease.id, .consumerGone, Cause(actor: "agent", reason), expecting: nil)
+            } catch {
+                failure = failure ?? error
+            }
         }
+        if let failure { throw failure }
     }
 }

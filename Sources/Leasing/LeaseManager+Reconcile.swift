@@ -55,7 +55,7 @@ extension LeaseManager {
     private func isAlive(_ lease: Lease) -> Bool? {
         let isOfThisBoot = lease.boot == clock.now().boot
         if !isOfThisBoot, [.process, .namespace].contains(lease.consumer.kind) { return false }
-        if lease.consumer.kind == .domain { return domainLife.withLock { $0 }(lease.consumer.identifier) }
+        if lease.consumer.kind == .domain { return isInHandsOfLibvirt(lease) ? true : nil }
         return probe.isAlive(lease.consumer)
     }
 

@@ -17,8 +17,9 @@ public final class LeaseManager: Sendable {
     let state: Mutex<LeaseBook>
     /// Tells that `reconcile` has something to do.
     let onWork: @Sendable () -> Void
-    /// Whether a domain, by UUID, is starting or running; nil when nobody can tell. Set by whoever follows libvirt.
-    public let domainLife = Mutex<@Sendable (String) -> Bool?> { _ in nil }
+    /// Whether a domain, by UUID, is starting, or runs and has the function at an address; nil when nobody can tell. Set by
+    /// whoever follows libvirt.
+    public let domainLife = Mutex<@Sendable (String, PCIAddress) -> Bool?> { _, _ in nil }
     /// Tells that the picture of the host is old: a holder has ended.
     let onHolderGone: @Sendable () -> Void
 

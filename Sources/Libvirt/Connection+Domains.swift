@@ -92,14 +92,21 @@ extension Connection {
         }
     }
 
-    /// Defines a domain anew: what it is at its next start. What libvirt would not accept is refused, and nothing changes.
-    public func define(_ description: DomainDescription) async throws(LibvirtError) {
-        let text = try description.element.document()
-        let name = description.name
-        try await call("define domain \(name)") { functions, connection throws(LibvirtError) in
-            let pointer = functions.virDomainDefineXMLFlags(connection, text, VIR_DOMAIN_DEFINE_VALIDATE.rawValue)
-            guard let pointer else { throw Library.lastError(functions, "define domain \(name)") }
-            _ = functions.virDomainFree(pointer)
+    /// Changes what a domain is at its next start: read and defined anew in one go, so that nobody's change is lost in
+    /// between. What libvirt would not accept is refused, and nothing changes.
+    public func changeConfig(
+        of domain: String, _ change: @escaping @Sendable (inout DomainDescription) -> Void
+    ) async throws(LibvirtError) {
+        try await with(domain: domain, "define domain \(domain)") { functions, pointer throws(LibvirtError) in
+            guard var description = try Self.domain(pointer, functions).config else {
+                throw LibvirtError(.refused, "domain \(domain) exists only while it runs")
+            }
+            change(&description)
+            let text = try description.element.document()
+            let connection = functions.virDomainGetConnect(pointer)
+            let defined = functions.virDomainDefineXMLFlags(connection, text, VIR_DOMAIN_DEFINE_VALIDATE.rawValue)
+            guard let defined else { throw Library.lastError(functions, "define domain \(domain)") }
+            _ = functions.virDomainFree(defined)
         }
     }
 
@@ -108,21 +115,27 @@ extension Connection {
         _ body: @escaping @Sendable (sluice_libvirt, virDomainPtr) throws(LibvirtError) -> Value
     ) async throws(LibvirtError) -> Value {
         try await call(what) { functions, connection throws(LibvirtError) in
-            guard
-                let pointer = functions.virDomainLookupByName(connection, name)
-                    ?? functions.virDomainLookupByUUIDString(connection, name)
-            else {
-                var error = Library.lastError(functions, what)
-                // A name that is no UUID either makes libvirt complain of the UUID.
-                if error.code == .refused { error.code = .noDomain }
-                if error.code == .noDomain {
-                    error.message = "there is no domain \(name)"
-                    error.remedy = "sluice vm list shows the domains"
-                }
-                throw error
+            guard let pointer = try Self.lookUp(name, functions, connection, what) else {
+                throw LibvirtError(
+                    .noDomain, "there is no domain \(name)", remedy: "sluice vm list shows the domains")
             }
             defer { _ = functions.virDomainFree(pointer) }
             return try body(functions, pointer)
         }
+    }
+
+    /// A domain by its name or, when no name is like it, by its UUID; nil when there is none.
+    private static func lookUp(
+        _ name: String, _ functions: sluice_libvirt, _ connection: virConnectPtr, _ what: String
+    ) throws(LibvirtError) -> virDomainPtr? {
+        if let pointer = functions.virDomainLookupByName(connection, name) { return pointer }
+        var error = Library.lastError(functions, what)
+        guard error.code == .noDomain else { throw error }
+        let isUUID = name.utf8.count == 36 && name.allSatisfy { $0.isHexDigit || $0 == "-" }
+        guard isUUID else { return nil }
+        if let pointer = functions.virDomainLookupByUUIDString(connection, name) { return pointer }
+        error = Library.lastError(functions, what)
+        guard error.code == .noDomain else { throw error }
+        return nil
     }
 }

@@ -65,22 +65,25 @@ extension Connection {
         var autostart: Int32 = 0
         _ = functions.virNetworkGetAutostart(pointer, &autostart)
         var network = Network(config: config, live: live, isAutostarted: autostart == 1)
-        if isActive { network.ports = ports(of: pointer, functions) }
+        if isActive { network.ports = try checkedPorts(of: pointer, functions) }
         return network
     }
 
-    private static func ports(of network: virNetworkPtr, _ functions: sluice_libvirt) -> [NetworkPort] {
+    private static func checkedPorts(
+        of network: virNetworkPtr, _ functions: sluice_libvirt
+    ) throws(LibvirtError) -> [NetworkPort] {
         var list: UnsafeMutablePointer<virNetworkPortPtr?>?
         let count = functions.virNetworkListAllPorts(network, &list, 0)
-        guard count >= 0 else { return [] }
+        try check(count >= 0, functions, "list the ports of a network")
         defer { free(list) }
-        return (0..<Int(count)).compactMap { index in
-            guard let port = list?[index] else { return nil }
+        var documents: [String] = []
+        for index in 0..<Int(count) {
+            guard let port = list?[index] else { continue }
             defer { _ = functions.virNetworkPortFree(port) }
-            return String(taking: functions.virNetworkPortGetXMLDesc(port, 0)).flatMap {
-                try? NetworkPort(parsing: $0)
-            }
+            // One that has gone since it was listed is left out.
+            if let text = String(taking: functions.virNetworkPortGetXMLDesc(port, 0)) { documents.append(text) }
         }
+        return try documents.map { text throws(LibvirtError) in try NetworkPort(parsing: text) }
     }
 
     /// Defines a network, or defines it anew.
@@ -110,7 +113,8 @@ extension Connection {
     /// src/network/bridge_driver.c).
     public func restart(network name: String) async throws(LibvirtError) -> [NetworkPort] {
         try await with(network: name, "restart network \(name)") { functions, pointer throws(LibvirtError) in
-            let ports = Self.ports(of: pointer, functions)
+            // Before anything is stopped: what cannot be read could not be claimed again.
+            let ports = try Self.checkedPorts(of: pointer, functions)
             if functions.virNetworkIsActive(pointer) == 1 {
                 try Self.check(functions.virNetworkDestroy(pointer) == 0, functions, "stop network \(name)")
             }

@@ -17,6 +17,7 @@ public final class Connection: Sendable {
     private let handle: Handle
     private let continuation: AsyncStream<LibvirtEvent>.Continuation
     private let queue = Mutex(SerialQueue())
+    private let callbacks = Mutex(Callbacks())
 
     /// How long a call may take, when nothing else is said.
     public static let patience = Duration.seconds(60)
@@ -38,8 +39,31 @@ public final class Connection: Sendable {
 
     deinit {
         let (functions, handle) = (functions, handle)
-        // Closing asks the daemon.
-        startThread { _ = functions.virConnectClose(handle.pointer) }
+        let callbacks = callbacks.withLock { $0 }
+        // Closing asks the daemon. Each callback keeps the connection open until it is taken back.
+        startThread {
+            for number in callbacks.domain {
+                _ = functions.virConnectDomainEventDeregisterAny(handle.pointer, number)
+            }
+            for number in callbacks.network {
+                _ = functions.virConnectNetworkEventDeregisterAny(handle.pointer, number)
+            }
+            if callbacks.hasClose {
+                _ = functions.virConnectUnregisterCloseCallback(handle.pointer, Self.closeCallback)
+            }
+            _ = functions.virConnectClose(handle.pointer)
+        }
+    }
+
+    /// What libvirt is to call, to be taken back at the end.
+    private struct Callbacks {
+        var domain: [Int32] = []
+        var network: [Int32] = []
+        var hasClose = false
+    }
+
+    private static let closeCallback: @convention(c) (virConnectPtr?, Int32, UnsafeMutableRawPointer?) -> Void = {
+        _, _, opaque in EventSink.yield(.closed, opaque)
     }
 
     /// Connects to a daemon, and follows its events from now on.
@@ -70,10 +94,10 @@ public final class Connection: Sendable {
         _ what: String, patience: Duration = Connection.patience,
         _ body: @escaping @Sendable (sluice_libvirt, virConnectPtr) throws(LibvirtError) -> Value
     ) async throws(LibvirtError) -> Value {
-        let (functions, handle) = (functions, handle)
         let queue = queue.withLock { $0 }
+        // A call that is left behind keeps the connection: its thread may still use it.
         let result = await Self.answer(queue, what, patience) { () throws(LibvirtError) -> Value in
-            try body(functions, handle.pointer)
+            try body(self.functions, self.handle.pointer)
         }
         if case .failure(let error) = result, error.code == .timeout {
             // What hangs keeps its thread; those that come go on with another one.
@@ -114,8 +138,10 @@ public final class Connection: Sendable {
         let connection = handle.pointer
         // A daemon that is too old for keepalives does without.
         _ = functions.virConnectSetKeepAlive(connection, Self.keepalive.interval, Self.keepalive.count)
+        let end = sink()
         let closed = functions.virConnectRegisterCloseCallback(
-            connection, { _, _, opaque in EventSink.yield(.closed, opaque) }, sink(), EventSink.release)
+            connection, Self.closeCallback, end, EventSink.release)
+        if closed == 0 { callbacks.withLock { $0.hasClose = true } } else { EventSink.release(end) }
         try Self.check(closed == 0, functions, "follow the connection's end")
         let lifeCycle: @convention(c) (virConnectPtr?, virDomainPtr?, Int32, Int32, UnsafeMutableRawPointer?) -> Int32 =
             { _, domain, event, _, opaque in
@@ -145,9 +171,11 @@ public final class Connection: Sendable {
                 }
                 EventSink.yield(.network(name: String(cString: name)), opaque)
             }
+        let networks = sink()
         let number = functions.virConnectNetworkEventRegisterAny(
             connection, nil, Int32(VIR_NETWORK_EVENT_ID_LIFECYCLE.rawValue),
-            unsafeBitCast(network, to: virConnectNetworkEventGenericCallback.self), sink(), EventSink.release)
+            unsafeBitCast(network, to: virConnectNetworkEventGenericCallback.self), networks, EventSink.release)
+        if number >= 0 { callbacks.withLock { $0.network.append(number) } } else { EventSink.release(networks) }
         try Self.check(number >= 0, functions, "follow the networks")
     }
 
@@ -156,8 +184,10 @@ public final class Connection: Sendable {
         @convention(c) (virConnectPtr?, virDomainPtr?, UnsafePointer<CChar>?, UnsafeMutableRawPointer?) -> Void
 
     private func register(_ event: virDomainEventID, _ callback: GenericCallback) throws(LibvirtError) {
+        let domains = sink()
         let number = functions.virConnectDomainEventRegisterAny(
-            handle.pointer, nil, Int32(event.rawValue), callback, sink(), EventSink.release)
+            handle.pointer, nil, Int32(event.rawValue), callback, domains, EventSink.release)
+        if number >= 0 { callbacks.withLock { $0.domain.append(number) } } else { EventSink.release(domains) }
         try Self.check(number >= 0, functions, "follow the domains")
     }
 

@@ -46,7 +46,10 @@ public struct PoolNetwork: Sendable, Hashable {
         var description = existing?.config ?? NetworkDescription(name: pool.name)
         description.addresses = functions
         description.pool = pool.name
-        if let vlan = pool.declared.settings.vlans { description.vlan = vlan.first?.id }
+        // A network that was made by hand keeps its tag when the pool says nothing of one.
+        if pool.declared.settings.vlans != nil || existing?.config.pool == pool.name {
+            description.vlan = pool.declared.settings.vlans?.first?.id
+        }
         self.description = description
         let isSame =
             existing.map {
@@ -72,7 +75,9 @@ public struct PoolNetwork: Sendable, Hashable {
     /// The network that is the pool's: one that says so, one of its name, or one of its only port.
     private static func existing(for pool: Pool, _ networks: [Network]) -> Network? {
         if let own = networks.first(where: { $0.config.pool == pool.name }) { return own }
-        if let named = networks.first(where: { $0.config.name == pool.name }) { return named }
+        if let named = networks.first(where: { $0.config.name == pool.name && $0.config.pool == nil }) {
+            return named
+        }
         let ports = Set(pool.members.map(\.port?.link?.name))
         guard ports.count == 1, case let port?? = ports.first else { return nil }
         return networks.first { $0.config.port == port && $0.config.pool == nil }

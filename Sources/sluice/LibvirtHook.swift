@@ -29,6 +29,8 @@ struct LibvirtHook: ParsableCommand {
         guard Self.told[kind]?.contains(operation) ?? false else { return }
         let body = HookBody(kind: kind, object: object, operation: operation, document: Self.standardInput())
         do throws(LeasingError) {
+            // libvirt waits, with the domain locked: an agent that hangs counts as away. One that starts answers in half a
+            // minute.
             let client = try requiredClient()
             let _: [String: String] = try client.send("POST", "/v1/hooks", body)
         } catch {
@@ -55,7 +57,7 @@ struct LibvirtHook: ParsableCommand {
     }
 
     private func requiredClient() throws(LeasingError) -> AgentClient {
-        guard let client = agent.client else {
+        guard let client = AgentClient(socket: agent.socket, timeoutSeconds: 45) else {
             throw LeasingError(
                 .unreachable, "no agent answers at \(agent.socket)",
                 remedy: Self.refusesWithoutAgent
