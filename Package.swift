@@ -30,8 +30,7 @@ let package = Package(
         // Header-only: what Glibc's module lacks of the kernel's interface.
         .systemLibrary(name: "CLinux"),
         // Header-only too: libvirt and libxml2 are loaded when they are needed, and hosts without them do without.
-        .systemLibrary(
-            name: "CLibvirt", pkgConfig: "libxml-2.0", providers: [.apt(["libvirt-dev", "libxml2-dev"])]),
+        .systemLibrary(name: "CLibvirt", providers: [.apt(["libvirt-dev", "libxml2-dev"])]),
         .target(
             name: "Netlink",
             dependencies: ["CLinux", .product(name: "SystemPackage", package: "swift-system")],
@@ -47,7 +46,10 @@ let package = Package(
             swiftSettings: settings),
         .target(name: "Diagnosis", dependencies: ["SRIOV"], swiftSettings: settings),
         .target(name: "AgentAPI", dependencies: ["Diagnosis", "Leasing"], swiftSettings: settings),
-        .target(name: "Libvirt", dependencies: ["CLibvirt", "Leasing"], swiftSettings: settings),
+        // libxml2's headers are named by hand: pkg-config would link the library, which hosts without libvirt lack.
+        .target(
+            name: "Libvirt", dependencies: ["CLibvirt", "Leasing"],
+            swiftSettings: settings + [.unsafeFlags(["-Xcc", "-I/usr/include/libxml2"])]),
         .target(
             name: "Agent",
             dependencies: [

@@ -1,8 +1,8 @@
-package import CLibvirt
+internal import CLibvirt
 internal import Glibc
 
 /// libvirt's functions, loaded once for the process.
-package enum Library {
+enum Library {
     private static let loaded: Result<sluice_libvirt, LibvirtError> = {
         var table = sluice_libvirt()
         if let missing = sluice_libvirt_load(&table) {
@@ -20,7 +20,7 @@ package enum Library {
     }()
 
     /// The functions. Throws `libvirt.missing` on a host without libvirt.
-    package static func functions() throws(LibvirtError) -> sluice_libvirt { try loaded.get() }
+    static func functions() throws(LibvirtError) -> sluice_libvirt { try loaded.get() }
 
     /// The last error of the calling thread: libvirt keeps one for each.
     static func lastError(_ functions: sluice_libvirt, _ doing: String) -> LibvirtError {
