@@ -8,41 +8,58 @@ extension API {
     /// Answers for what libvirt has.
     func perform(_ resource: DomainResource, _ request: Request) async throws -> Response {
         switch resource {
-        case .domains: return try Self.response(try await virtualization().domainViews())
-        case .domain(let name): return try Self.response(try await virtualization().domainView(name))
-        case .networks: return try Self.response(try await virtualization().networkViews())
-        case .networkSync: return try Self.response(try await virtualization().syncedNetworkViews())
+        case .domains: return try Self.response(try await all { try await $0.domainViews() })
+        case .domain(let name): return try Self.response(try await virtualization(with: name).domainView(name))
+        case .networks: return try Self.response(try await all { try await $0.networkViews() })
+        case .networkSync: return try Self.response(try await all { try await $0.syncedNetworkViews() })
         case .hooks:
             let body: HookBody = try await decode(request, HookBody.keys)
             let call: HookCall = try await keeper.reading {
                 try HookCall(kind: body.kind, operation: body.operation, document: body.document)
             }
-            // Without a connection too: the daemon that asks may just be starting.
-            guard let virtualization = virtualizations.first else { return try Self.response(["status": "ok"]) }
-            try await virtualization.hook(call)
+            // Without a connection too: the daemon that asks may just be starting. Only the system's daemon runs hooks.
+            try await virtualizations.first?.hook(call)
             return try Self.response(["status": "ok"])
         case .attach(let name):
             let body: AttachBody = try await decode(request, AttachBody.keys)
-            return try Self.response(try await virtualization().attach(body, to: name), status: .created)
+            return try Self.response(try await virtualization(with: name).attach(body, to: name), status: .created)
         case .detach(let name):
             let body: DetachBody = try await decode(request, DetachBody.keys)
-            return try Self.response(try await virtualization().detach(body, from: name))
+            return try Self.response(try await virtualization(with: name).detach(body, from: name))
         case .ports(let name):
             let body: PortsBody = try await decode(request, PortsBody.keys)
-            return try Self.response(try await virtualization().reservePorts(body, of: name))
-        case .migration(let name): return try Self.response(try await virtualization().migration(of: name))
+            return try Self.response(try await virtualization(with: name).reservePorts(body, of: name))
+        case .migration(let name): return try Self.response(try await virtualization(with: name).migration(of: name))
         }
     }
 
-    /// The daemon that is asked. With several it is the first; domains have names of their own on each.
-    private func virtualization() throws -> Virtualization {
-        guard let first = virtualizations.first, first.isWanted else {
+    /// The daemons that are followed. Throws when there is none.
+    private func followed() throws -> [Virtualization] {
+        let followed = virtualizations.filter(\.isWanted)
+        guard !followed.isEmpty else {
             throw Problem(
                 status: 409, title: "Conflict", detail: "no pool is for libvirt, so it is not followed",
                 code: "libvirt.unused",
                 remedy: "write for: libvirt into a pool of the host file, or start the agent with --libvirt URI")
         }
-        return first
+        return followed
+    }
+
+    /// What all daemons have. Throws when one of them cannot be asked: a list that lacks some would mislead.
+    private func all<Value>(_ body: (Virtualization) async throws -> [Value]) async throws -> [Value] {
+        var values: [Value] = []
+        for virtualization in try followed() { values += try await body(virtualization) }
+        return values
+    }
+
+    /// The first daemon that has a domain; the first of all when none has, so that it says so.
+    private func virtualization(with domain: String) async throws -> Virtualization {
+        let followed = try followed()
+        guard followed.count > 1 else { return followed[0] }
+        for virtualization in followed where (try? await virtualization.connection().domain(domain)) != nil {
+            return virtualization
+        }
+        return followed[0]
     }
 }
 

@@ -7,6 +7,9 @@
 #include <dlfcn.h>
 #include <libvirt/libvirt.h>
 #include <libvirt/virterror.h>
+#include <libxml/xmlversion.h>
+// Else libxml2's headers bring in those of ICU, of another version than the ICU in Foundation.
+#undef LIBXML_ICU_ENABLED
 #include <libxml/parser.h>
 #include <libxml/tree.h>
 #include <stddef.h>

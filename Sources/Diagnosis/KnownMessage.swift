@@ -79,6 +79,10 @@ public struct KnownMessage: Sendable {
                 "modprobe vfio-pci",
             ]),
         KnownMessage(
+            "host.noIOMMU", "the kernel uses no IOMMU", ["iommu_group", "is not a symlink"],
+            cause: "the function is in no IOMMU group, so it cannot be passed through",
+            ["enable VT-d or AMD-Vi in the firmware", "boot with intel_iommu=on iommu=pt"]),
+        KnownMessage(
             "iommu.groupNotViable", "an IOMMU group has functions of the host",
             ["is not viable"],
             cause:

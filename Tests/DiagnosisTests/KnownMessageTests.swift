@@ -23,6 +23,10 @@ struct KnownMessageTests {
             ("vf.driver", "vfio 0000:04:10.0: failed to open /dev/vfio/94: No such file or directory"),
             ("vf.driver", "Unmanaged PCI device 0000:04:10.0 must be manually detached from the host"),
             ("host.noIOMMU", "unsupported configuration: host doesn't support passthrough of host PCI devices"),
+            (
+                "host.noIOMMU",
+                "internal error: Invalid device 0000:41:10.0 iommu_group file /sys/bus/pci/devices/0000:41:10.0/iommu_group is not a symlink"
+            ),
             ("iommu.groupNotViable", "vfio 0000:04:10.0: group 94 is not viable"),
             (
                 "iommu.reservedRegion",

@@ -22,6 +22,34 @@ extension LabSuite {
         }
     }
 
+    @Suite(
+        "libvirt on a kernel without IOMMU",
+        .enabled(if: Lab.isVariant("no-iommu"), "runs in the lab's no-iommu variant"))
+    struct NoIOMMULibvirtTests {
+        init() throws { try Lab.reset() }
+
+        @Test("libvirt complains of a symbolic link; Sluice refuses the start before, with cause and remedy")
+        func refused() throws {
+            for hooks in [false, true] {
+                try Lab.reset()
+                let libvirt = try LibvirtFixture(hooks: hooks)
+                try libvirt.sluice("network", "sync")
+                try libvirt.define("guest")
+                try libvirt.sluice("vm", "attach", "guest", "--pool", "tenant")
+                let refused = try libvirt.tryVirsh("start", "guest")
+                #expect(refused.status != 0)
+                if hooks {
+                    #expect(
+                        refused.error.contains("[host.noIOMMU]") && refused.error.contains("intel_iommu=on"),
+                        "\(refused)")
+                } else {
+                    #expect(refused.error.contains("iommu_group is not a symlink"), "\(refused)")
+                    #expect(try Lab.sluice("doctor", "--message", refused.error).output.contains("[host.noIOMMU]"))
+                }
+            }
+        }
+    }
+
     @Suite("VFIO with IOMMUFD", .enabled(if: Lab.isVariant("iommufd"), "runs in the lab's iommufd variant"))
     struct IOMMUFDTests {
         @Test("A VF that a process has open through its character device keeps its port from being resized")
