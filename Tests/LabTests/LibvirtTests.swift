@@ -313,10 +313,10 @@ extension LabSuite {
             let clean = withoutAddresses(try vfs())
             try libvirt.sluice("network", "sync")
             try libvirt.define("guest")
-            try libvirt.sluice("vm", "attach", "guest", "--pool", "tenant", "--count", "2")
+            try libvirt.sluice("vm", "attach", "guest", "--pool", "tenant")
             for _ in 0..<20 {
                 try libvirt.virsh("start", "guest")
-                #expect(try libvirt.free() == 5)
+                #expect(try libvirt.free() == 6)
                 try libvirt.virsh("destroy", "guest")
                 #expect(try libvirt.free() == 7)
             }
