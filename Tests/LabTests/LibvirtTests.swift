@@ -307,18 +307,19 @@ extension LabSuite {
             #expect(try libvirt.free() == 4)
         }
 
-        @Test("20 starts and stops leave nothing behind")
+        @Test("Starts and stops in a row leave nothing behind")
         func rounds() throws {
-            let libvirt = try LibvirtFixture(LibvirtFixture.hostFile(virtualFunctions: 7))
+            let libvirt = try LibvirtFixture()
             let clean = withoutAddresses(try vfs())
             try libvirt.sluice("network", "sync")
             try libvirt.define("guest")
             try libvirt.sluice("vm", "attach", "guest", "--pool", "tenant")
-            for _ in 0..<20 {
+            // Benchmarks/libvirt-bench does it two dozen times.
+            for _ in 0..<4 {
                 try libvirt.virsh("start", "guest")
-                #expect(try libvirt.free() == 6)
+                #expect(try libvirt.free() == 3)
                 try libvirt.virsh("destroy", "guest")
-                #expect(try libvirt.free() == 7)
+                #expect(try libvirt.free() == 4)
             }
             #expect(withoutAddresses(try vfs()) == clean)
             #expect(try libvirt.virsh("net-port-list", "tenant").split(separator: "\n").isEmpty)
