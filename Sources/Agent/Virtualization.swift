@@ -173,6 +173,7 @@ final class Virtualization: Sendable {
 
     /// Looks at domains and networks whenever there is a reason to.
     func runWork() async {
+        var retries = 0
         for await _ in work.signals {
             guard !Task.isCancelled else { return }
             let reasons = work.take()
@@ -194,8 +195,11 @@ final class Virtualization: Sendable {
             if !isObserveOnly {
                 do { try await keepNetworks(connection) } catch { failures += tell(error) }
             }
-            // What could not be done is tried again.
-            if failures > 0 { loop.scheduleTask(in: .seconds(5)) { [work] in work.add { $0.host = true } } }
+            // What could not be done is tried again, ever more rarely.
+            retries = failures > 0 ? min(retries + 1, 6) : 0
+            if retries > 0 {
+                loop.scheduleTask(in: .seconds(5 << Int64(retries - 1))) { [work] in work.add { $0.host = true } }
+            }
         }
     }
 
