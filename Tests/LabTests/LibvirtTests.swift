@@ -329,6 +329,8 @@ extension LabSuite {
         func migration() throws {
             let libvirt = try LibvirtFixture()
             try libvirt.sluice("network", "sync")
+            // What libvirt itself needs for a virtio interface.
+            try Lab.run(["modprobe", "-a", "tun", "bridge", "vhost_net"])
             let file = try Lab.file("plain-network.xml", "<network><name>plain</name><bridge name='virbr9'/></network>")
             try libvirt.virsh("net-define", file)
             try libvirt.virsh("net-start", "plain")
