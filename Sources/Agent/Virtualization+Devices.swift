@@ -32,7 +32,7 @@ extension Virtualization {
         }
         let settings = (request.settings).filled(from: pool.declared.settings)
         // The two documents of a domain have the same addresses, aliases and all: one device in the guest's eyes.
-        let devices = (0..<count).map { _ in NewInterface(settings, pairs: body.failover != nil) }
+        let devices = (0..<count).map { _ in NewInterface(settings) }
         var network: String?
         if target.contains(.config) {
             network = try await self.network(of: body.pool, connection)
@@ -328,7 +328,7 @@ private struct NewInterface {
     let alias: String
     let standbyAlias: String
 
-    init(_ settings: VirtualFunctionSettings, pairs: Bool) {
+    init(_ settings: VirtualFunctionSettings) {
         // QEMU's own prefix, and the rest at random, as libvirt does it.
         mac =
             settings.mac.map(\.description)
@@ -347,9 +347,7 @@ private struct NewInterface {
                 XMLElement("mac", ["address": mac]), XMLElement("driver", ["name": "vfio"]),
                 XMLElement("source", [:], [address.element]),
             ])
-        if let vlan = settings.vlans?.first, vlan.id > 0 {
-            element.append(XMLElement("vlan", [:], [XMLElement("tag", ["id": "\(vlan.id)"])]))
-        }
+        if let vlan = settings.vlans?.first, vlan.id > 0 { element.vlan = vlan.id }
         return standby(failover) + [finished(element, failover)]
     }
 
@@ -358,9 +356,7 @@ private struct NewInterface {
         var element = XMLElement(
             "interface", ["type": "network"],
             [XMLElement("mac", ["address": mac]), XMLElement("source", ["network": network])])
-        if let vlan, vlan.id > 0 {
-            element.append(XMLElement("vlan", [:], [XMLElement("tag", ["id": "\(vlan.id)"])]))
-        }
+        if let vlan, vlan.id > 0 { element.vlan = vlan.id }
         return standby(failover) + [finished(element, failover)]
     }
 

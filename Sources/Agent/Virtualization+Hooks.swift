@@ -29,11 +29,9 @@ extension Virtualization {
             // libvirt has set MAC and VLAN, and knows nothing of the rest.
             try await manager.restoreSettings(of: Consumer(.domain, domain.uuid))
         case .domainReleased(let domain):
-            state.withLock {
-                $0.starting.remove(domain.uuid)
-                $0.wishes[domain.uuid] = nil
-            }
             state.withLock { state in
+                state.starting.remove(domain.uuid)
+                state.wishes[domain.uuid] = nil
                 state.announced = state.announced.filter { $0.value != domain.uuid }
                 // Its document in our memory is that of before.
                 for index in state.domains.indices where state.domains[index].uuid == domain.uuid {
@@ -82,7 +80,7 @@ extension Virtualization {
     /// Leases a function to a domain, or finds that the domain has it.
     private func take(_ address: PCIAddress, for uuid: String, mac: String?, vlan: UInt16?) async throws {
         let consumer = Consumer(.domain, uuid)
-        guard let member = manager.pools.allMembers.first(where: { $0.function.pci.address == address }) else {
+        guard let member = manager.pools.member(at: address) else {
             // It is not declared, so it is not ours to give or to refuse.
             return
         }

@@ -41,8 +41,8 @@ final class Virtualization: Sendable {
         var announced: [PCIAddress: String] = [:]
         /// Domains that something was plugged into.
         var plugged: Set<String> = []
-        /// Ports of networks that were of no domain when they were last looked at.
-        var strays: Set<String> = []
+        /// Ports of networks that were of no domain when they were last looked at, by the network's name.
+        var strays: [String: Set<String>] = [:]
         /// Why there is no connection.
         var failure: LibvirtError?
         /// Those who wait until a device has left its domain.
@@ -131,7 +131,7 @@ final class Virtualization: Sendable {
             state.starting = []
             state.wishes = [:]
             state.announced = [:]
-            state.strays = []
+            state.strays = [:]
             defer { state.departures = [:] }
             return state.departures.values.flatMap(\.self)
         }
@@ -255,7 +255,8 @@ final class Virtualization: Sendable {
     ) throws(LeasingError) -> VirtualFunctionSettings {
         var settings = try mac.flatMap { wishes[$0.lowercased()] }?.parsed() ?? VirtualFunctionSettings()
         settings.mac = mac.flatMap { MACAddress($0) }
-        let pool = manager.pools.pools.first { pool in pool.members.contains { $0.function.pci.address == address } }
+        let pools = manager.pools
+        let pool = pools.member(at: address).flatMap { pools.pool(of: $0.identity) }.flatMap { pools[name: $0] }
         // The pool's tag may have a priority or another protocol, which libvirt cannot say.
         // And what was wished for counts more than what libvirt can say of it.
         if let vlan, settings.vlans == nil, pool?.declared.settings.vlans?.first?.id != vlan {
@@ -273,13 +274,21 @@ final class Virtualization: Sendable {
 
     /// The networks of the pools that are for libvirt, made and kept as the pools are.
     func syncNetworks(_ connection: Connection) async throws -> [PoolNetwork] {
-        let plans = PoolNetwork.all(of: manager.pools, among: try await connection.hostdevNetworks())
+        let networks = try await connection.hostdevNetworks()
+        return try await carryOut(PoolNetwork.all(of: manager.pools, among: networks), among: networks, connection)
+    }
+
+    private func carryOut(
+        _ plans: [PoolNetwork], among networks: [Network], _ connection: Connection
+    ) async throws -> [PoolNetwork] {
         var failure: (any Error)?
         for plan in plans where plan.action != .keep {
             // One network that cannot be made keeps no other from it.
             do { try await carryOut(plan, connection) } catch { failure = failure ?? error }
         }
-        try await keepOut(connection)
+        // What was just changed is read anew; else one look is enough.
+        let isChanged = plans.contains { $0.action != .keep }
+        try await keepOut(of: isChanged ? try await connection.hostdevNetworks() : networks, connection)
         if let failure { throw failure }
         return plans
     }
@@ -290,8 +299,7 @@ final class Virtualization: Sendable {
         switch plan.action {
         case .create, .start: try await connection.start(network: name)
         default:
-            let isActive = try await connection.hostdevNetworks().first { $0.config.name == name }?.live != nil
-            if plan.needsRestart || !isActive {
+            if plan.needsRestart {
                 for port in try await connection.restart(network: name) where !port.isOurs {
                     logger.warning("network \(name): the device of \(port.owner) could not be claimed again")
                 }
@@ -307,14 +315,13 @@ final class Virtualization: Sendable {
         let isStale = plans.contains { plan in
             plan.action != .keep && networks.contains { $0.config.pool == plan.pool }
         }
-        if isStale { _ = try await syncNetworks(connection) } else { try await keepOut(connection) }
+        _ = try await carryOut(isStale ? plans : [], among: networks, connection)
     }
 
     /// Keeps functions that somebody has otherwise out of the networks' hands, and gives them back when they are free:
     /// libvirt would hand them out, since it knows only of what it has given itself.
-    private func keepOut(_ connection: Connection) async throws {
+    private func keepOut(of networks: [Network], _ connection: Connection) async throws {
         let occupied = manager.occupied
-        let networks = try await connection.hostdevNetworks()
         let names = networks.compactMap { network in network.config.pool.map { (network.config.name, $0) } }
         state.withLock { $0.pools = Dictionary(names, uniquingKeysWith: { first, _ in first }) }
         for network in networks {
@@ -354,19 +361,18 @@ final class Virtualization: Sendable {
     /// Takes ports away whose domain neither runs nor starts: a daemon that was killed in the middle of a start leaves
     /// them, and nobody else would. Only what was so at two looks in a row is.
     private func removeStrays(of network: Network, _ connection: Connection) async throws {
-        let strays = state.withLock { state in
+        let name = network.config.name
+        let (strays, known) = state.withLock { state in
             let living = state.starting.union(state.domains.filter(\.isActive).map(\.uuid))
-            return network.ports.filter { !$0.isOurs && !living.contains($0.ownerUUID) }
+            let strays = network.ports.filter { !$0.isOurs && !living.contains($0.ownerUUID) }
+            let known = state.strays.updateValue(Set(strays.map(\.uuid)), forKey: name) ?? []
+            return (strays, known)
         }
-        for port in strays where state.withLock({ $0.strays.contains(port.uuid) }) {
-            logger.notice("network \(network.config.name): a port of \(port.owner), which does not run, is removed")
-            try await connection.unclaim(port: port.uuid, of: network.config.name)
+        for port in strays where known.contains(port.uuid) {
+            logger.notice("network \(name): a port of \(port.owner), which does not run, is removed")
+            try await connection.unclaim(port: port.uuid, of: name)
         }
-        let known = state.withLock { state in
-            defer { state.strays = Set(strays.map(\.uuid)) }
-            return state.strays
-        }
-        if !strays.isEmpty, known != Set(strays.map(\.uuid)) {
+        if strays.contains(where: { !known.contains($0.uuid) }) {
             loop.scheduleTask(in: .seconds(5)) { [work] in work.add { $0.host = true } }
         }
     }

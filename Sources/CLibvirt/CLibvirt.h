@@ -15,7 +15,7 @@
 #include <stddef.h>
 
 #define SLUICE_LIBVIRT_FUNCTIONS(F)                                                                                    \
-    F(virInitialize) F(virGetVersion) F(virSetErrorFunc) F(virGetLastError) F(virResetLastError)                       \
+    F(virInitialize) F(virSetErrorFunc) F(virGetLastError) F(virResetLastError)                       \
     F(virEventRegisterDefaultImpl) F(virEventRunDefaultImpl) F(virEventAddTimeout) F(virEventRemoveTimeout)            \
     F(virConnectOpen) F(virConnectClose) F(virConnectSetKeepAlive) F(virConnectRegisterCloseCallback)                  \
     F(virConnectUnregisterCloseCallback)                                                                               \
@@ -25,14 +25,14 @@
     F(virDomainGetConnect) F(virDomainGetXMLDesc) F(virDomainIsActive) F(virDomainIsPersistent) F(virDomainLookupByName)                      \
     F(virDomainLookupByUUIDString) F(virDomainAttachDeviceFlags) F(virDomainDetachDeviceFlags)                         \
     F(virDomainDefineXMLFlags)                                                                                         \
-    F(virConnectListAllNetworks) F(virNetworkFree) F(virNetworkGetName) F(virNetworkGetUUIDString)                     \
+    F(virConnectListAllNetworks) F(virNetworkFree) F(virNetworkGetName)                     \
     F(virNetworkGetXMLDesc) F(virNetworkIsActive) F(virNetworkGetAutostart) F(virNetworkSetAutostart)                  \
-    F(virNetworkLookupByName) F(virNetworkDefineXML) F(virNetworkCreate) F(virNetworkDestroy) F(virNetworkUndefine)    \
+    F(virNetworkLookupByName) F(virNetworkDefineXML) F(virNetworkCreate) F(virNetworkDestroy)    \
     F(virNetworkListAllPorts) F(virNetworkPortFree) F(virNetworkPortGetXMLDesc) F(virNetworkPortCreateXML)             \
     F(virNetworkPortDelete) F(virNetworkPortLookupByUUIDString)                                                        \
     F(xmlReadMemory) F(xmlFreeDoc) F(xmlDocGetRootElement) F(xmlNewDoc) F(xmlDocSetRootElement) F(xmlNewDocNode)       \
     F(xmlNewProp) F(xmlAddChild) F(xmlNewDocText) F(xmlNewDocComment) F(xmlNewCDataBlock) F(xmlNewDocPI)               \
-    F(xmlBufferCreate) F(xmlBufferContent) F(xmlBufferFree) F(xmlNodeDump) F(xmlNodeListGetString) F(xmlFreeNode)
+    F(xmlBufferCreate) F(xmlBufferContent) F(xmlBufferFree) F(xmlNodeDump) F(xmlNodeListGetString)
 
 /// The functions, each with the type that its header gives it.
 struct sluice_libvirt {

@@ -111,16 +111,9 @@ extension LeaseManager {
     public func check(_ request: LeaseRequest) throws(LeasingError) {
         try request.check()
         let result = state.withLock { book in
-            Result { () throws(LeasingError) in
-                let (members, pool) = try book.members(for: request)
-                if let pool { try book.checkLimits(pool, request) }
-                _ = try Placement(host: book.host, request: request, occupied: book.occupied()).choose(
-                    from: members, numa: request.numa ?? pool?.numa ?? .prefer,
-                    spread: request.spread ?? pool?.spread ?? .physicalFunction,
-                    of: pool.map { "pool \($0.name)" } ?? "the function")
-            }
+            Result { () throws(LeasingError) in try book.decide(request) }
         }
-        try result.get()
+        _ = try result.get()
     }
 
     /// Chooses and takes functions in memory: from here on no other request gets them.
@@ -129,32 +122,15 @@ extension LeaseManager {
         let deadline = clock.deadline(seconds: Self.startSeconds)
         let result = state.withLock { book in
             Result { () throws(LeasingError) -> (Placement.Decision, [Lease]) in
-                let (members, pool) = try book.members(for: request)
-                if let pool { try book.checkLimits(pool, request) }
-                let placement = Placement(host: book.host, request: request, occupied: book.occupied())
-                let decision = try placement.choose(
-                    from: members, numa: request.numa ?? pool?.numa ?? .prefer,
-                    spread: request.spread ?? pool?.spread ?? .physicalFunction,
-                    of: pool.map { "pool \($0.name)" } ?? "the function")
+                let (decision, pool) = try book.decide(request)
                 let leases = decision.chosen.map { choice in
-                    var id = Lease.newIdentifier()
-                    while book.leases[id] != nil { id = Lease.newIdentifier() }
-                    var lease = Lease(
-                        id: id, function: choice.member.identity, address: choice.member.function.pci.address,
-                        name: choice.member.function.name, pool: pool?.name, consumer: request.consumer, time: time.wall
-                    )
-                    lease.boot = time.boot
-                    lease.settings = request.settings.filled(from: pool?.settings ?? .init())
-                        .filled(from: choice.member.policy)
-                    lease.driver = request.driver ?? pool?.driver(for: choice.member)
-                    lease.ttlSeconds = request.ttlSeconds
-                    lease.deadline = deadline
-                    lease.idempotencyKey = request.idempotencyKey
-                    lease.fingerprint = request.idempotencyKey == nil ? nil : request.fingerprint
-                    book.leases[id] = lease
-                    book.open[lease.function] = id
-                    book.owned.insert(id)
-                    return lease
+                    book.take(choice.member, of: pool, for: request.consumer, request.settings, at: time) { lease in
+                        lease.driver = request.driver ?? pool?.driver(for: choice.member)
+                        lease.ttlSeconds = request.ttlSeconds
+                        lease.deadline = deadline
+                        lease.idempotencyKey = request.idempotencyKey
+                        lease.fingerprint = request.idempotencyKey == nil ? nil : request.fingerprint
+                    }
                 }
                 return (decision, leases)
             }
@@ -270,6 +246,39 @@ extension LeaseManager {
 }
 
 extension LeaseBook {
+    /// Chooses what a request gets, within the limits of its pool; nothing is taken.
+    fileprivate func decide(
+        _ request: LeaseRequest
+    ) throws(LeasingError) -> (decision: Placement.Decision, pool: DeclaredPool?) {
+        let (members, pool) = try members(for: request)
+        if let pool { try checkLimits(pool, request) }
+        let decision = try Placement(host: host, request: request, occupied: occupied()).choose(
+            from: members, numa: request.numa ?? pool?.numa ?? .prefer,
+            spread: request.spread ?? pool?.spread ?? .physicalFunction,
+            of: pool.map { "pool \($0.name)" } ?? "the function")
+        return (decision, pool)
+    }
+
+    /// Takes a function for a consumer in memory: a lease that is reserved, and that only the caller may change until it
+    /// is disowned.
+    mutating func take(
+        _ member: Pool.Member, of pool: DeclaredPool?, for consumer: Consumer, _ settings: VirtualFunctionSettings,
+        at time: BootTime, _ complete: (inout Lease) -> Void
+    ) -> Lease {
+        var id = Lease.newIdentifier()
+        while leases[id] != nil { id = Lease.newIdentifier() }
+        var lease = Lease(
+            id: id, function: member.identity, address: member.function.pci.address, name: member.function.name,
+            pool: pool?.name, consumer: consumer, time: time.wall)
+        lease.boot = time.boot
+        lease.settings = settings.filled(from: pool?.settings ?? .init()).filled(from: member.policy)
+        complete(&lease)
+        leases[id] = lease
+        open[lease.function] = id
+        owned.insert(id)
+        return lease
+    }
+
     /// The functions that a request may have.
     fileprivate func members(
         for request: LeaseRequest
@@ -283,7 +292,7 @@ extension LeaseBook {
             }
             return (pool.members, pool.declared)
         }
-        guard let member = pools.allMembers.first(where: { $0.function.pci.address == request.function }) else {
+        guard let member = request.function.flatMap({ pools.member(at: $0) }) else {
             throw LeasingError(
                 .badRequest,
                 "\(request.function.map { "\($0)" } ?? "") is not a function that the host file declares",

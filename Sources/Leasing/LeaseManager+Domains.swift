@@ -7,8 +7,7 @@ extension LeaseManager {
     /// The open lease of the function at an address.
     public func lease(at address: PCIAddress) -> Lease? {
         state.withLock { book in
-            book.pools.allMembers.first { $0.function.pci.address == address }
-                .flatMap { book.open[$0.identity] }.flatMap { book.leases[$0] }
+            book.pools.member(at: address).flatMap { book.open[$0.identity] }.flatMap { book.leases[$0] }
         }
     }
 
@@ -34,22 +33,10 @@ extension LeaseManager {
     ) async throws(LeasingError) -> Lease? {
         let time = clock.now()
         let taken: (member: Pool.Member, lease: Lease, isNew: Bool)? = state.withLock { book in
-            guard let member = book.pools.allMembers.first(where: { $0.function.pci.address == address }) else {
-                return nil
-            }
+            guard let member = book.pools.member(at: address) else { return nil }
             if let lease = book.open[member.identity].flatMap({ book.leases[$0] }) { return (member, lease, false) }
             let pool = book.pools.pool(of: member.identity).flatMap { book.pools[name: $0]?.declared }
-            var id = Lease.newIdentifier()
-            while book.leases[id] != nil { id = Lease.newIdentifier() }
-            var lease = Lease(
-                id: id, function: member.identity, address: address, name: member.function.name, pool: pool?.name,
-                consumer: consumer, time: time.wall)
-            lease.boot = time.boot
-            lease.settings = settings.filled(from: pool?.settings ?? .init()).filled(from: member.policy)
-            lease.wasHeld = true
-            book.leases[id] = lease
-            book.open[lease.function] = id
-            book.owned.insert(id)
+            let lease = book.take(member, of: pool, for: consumer, settings, at: time) { $0.wasHeld = true }
             return (member, lease, true)
         }
         guard case (let member, var lease, let isNew)? = taken else { return nil }

@@ -108,6 +108,11 @@ public struct PoolSet: Sendable {
         places[identity].map { allMembers[$0.position] }
     }
 
+    /// The function that can be leased at an address.
+    public func member(at address: PCIAddress) -> Pool.Member? {
+        allMembers.first { $0.function.pci.address == address }
+    }
+
     /// Notes who was seen to use a function, until the host is read again.
     mutating func mark(_ identity: FunctionIdentity, holders: [Holder]) {
         guard let place = places[identity] else { return }

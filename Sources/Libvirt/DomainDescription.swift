@@ -120,10 +120,8 @@ public struct DomainInterface: Sendable, Hashable {
     public var mac: String? { element.first("mac")?["address"] }
     /// The alias: `ua-…` when it was given, `hostdev0` when libvirt made it up.
     public var alias: String? { element.first("alias")?["name"] }
-    /// The model that it is said to be.
-    public var model: String? { element.first("model")?["type"] }
     /// The VLAN.
-    public var vlan: UInt16? { element.first("vlan", "tag")?["id"].flatMap { UInt16($0) } }
+    public var vlan: UInt16? { element.vlan }
     /// The persistent interface that stands in for it while the domain migrates.
     public var standby: String? { element.first("teaming")?["persistent"] }
 }

@@ -50,12 +50,8 @@ public struct NetworkDescription: Sendable, Hashable {
 
     /// The VLAN that its functions get; nil for none.
     public var vlan: UInt16? {
-        get { element.first("vlan", "tag")?["id"].flatMap { UInt16($0) } }
-        set {
-            element.removeElements { $0.name == "vlan" }
-            guard let newValue else { return }
-            element.append(XMLElement("vlan", [:], [XMLElement("tag", ["id": "\(newValue)"])]))
-        }
+        get { element.vlan }
+        set { element.vlan = newValue }
     }
 
     /// The pool whose functions it hands out; nil for a network that is not ours.
@@ -137,5 +133,5 @@ public struct NetworkPort: Sendable, Hashable {
     /// The MAC address that the function gets.
     public var mac: String? { element.first("mac")?["address"] }
     /// The VLAN that the function gets.
-    public var vlan: UInt16? { element.first("vlan", "tag")?["id"].flatMap { UInt16($0) } }
+    public var vlan: UInt16? { element.vlan }
 }

@@ -57,7 +57,11 @@ public struct PoolNetwork: Sendable, Hashable {
                     && $0.config.vlan == description.vlan && $0.isAutostarted
             } ?? false
         let live = existing?.live
-        needsRestart = live.map { $0.addresses != functions || $0.vlan != description.vlan } ?? false
+        // One that exists and is not active is started in the same way.
+        needsRestart =
+            existing.map { _ in
+                live.map { $0.addresses != functions || $0.vlan != description.vlan } ?? true
+            } ?? false
         action =
             existing.map { existing in
                 !isSame ? (existing.config.pool == nil ? .adopt : .update) : live == nil ? .start : .keep

@@ -118,4 +118,14 @@ public struct XMLElement: Sendable, Hashable {
         body(&element)
         set(element)
     }
+
+    /// The VLAN of a network, a port or an interface: `<vlan><tag id='42'/></vlan>`; nil for none.
+    public var vlan: UInt16? {
+        get { first("vlan", "tag")?["id"].flatMap { UInt16($0) } }
+        set {
+            removeElements { $0.name == "vlan" }
+            guard let newValue else { return }
+            append(XMLElement("vlan", [:], [XMLElement("tag", ["id": "\(newValue)"])]))
+        }
+    }
 }

@@ -54,13 +54,7 @@ struct LeaseAcquire: AsyncParsableCommand {
     @Option(name: .long, help: "What the functions must not share: none, physicalFunction, card.")
     var antiAffinity: String?
     @Option(name: .long, help: "The driver that is needed, such as vfio-pci.") var driver: String?
-    @Option(name: .long, help: "MAC address.") var mac: String?
-    @Option(name: .long, help: "VLAN, 0 for none.") var vlan: Int?
-    @Option(name: .long, help: "Priority of the VLAN, 0–7.") var vlanQos: Int?
-    @Option(name: .long, help: "Limit of the transmit rate, Mbps.") var maxTxRate: UInt32?
-    @Flag(name: .long, inversion: .prefixedNo, help: "Let it change its address and receive mode.") var trust: Bool?
-    @Flag(name: .long, inversion: .prefixedNo, help: "Drop frames with a foreign source address.")
-    var spoofCheck: Bool?
+    @OptionGroup var settings: SettingsOptions
     @Option(name: .long, help: "How long it lasts, seconds (default: until it is released).") var ttl: Int64?
     @Option(name: .long, help: "A key of your own: the same request with the same key gives the same lease.")
     var idempotencyKey: String?
@@ -68,7 +62,6 @@ struct LeaseAcquire: AsyncParsableCommand {
 
     func validate() throws {
         if (pool == nil) == (function == nil) { throw ValidationError("Give --pool or --function.") }
-        if vlanQos != nil, vlan == nil { throw ValidationError("--vlan-qos needs --vlan.") }
     }
 
     func run() async throws {
@@ -77,11 +70,7 @@ struct LeaseAcquire: AsyncParsableCommand {
         (body.numaNode, body.cpus, body.near) = (numaNode, cpus, near)
         (body.numa, body.spread, body.antiAffinity, body.driver) = (numa, spread, antiAffinity, driver)
         body.ttlSeconds = ttl
-        var settings = SettingsView()
-        settings.mac = mac
-        settings.vlan = vlan.map { .init(id: $0, qos: vlanQos) }
-        (settings.maxTxRateMbps, settings.trust, settings.spoofCheck) = (maxTxRate, trust, spoofCheck)
-        body.settings = settings
+        body.settings = settings.view
         if explain { body.explain = true }
         let grant = try await agent.backend().acquire(body, idempotencyKey: idempotencyKey)
         switch format.output {

@@ -118,13 +118,7 @@ struct VMAttach: ParsableCommand {
     @Option(name: .long, help: "pf: each of another port; card: each of another card.") var spread: String?
     @Option(name: .long, help: "How its NUMA nodes count: require, prefer, ignore (default: the pool's).")
     var numa: String?
-    @Option(name: .long, help: "MAC address.") var mac: String?
-    @Option(name: .long, help: "VLAN, 0 for none.") var vlan: Int?
-    @Option(name: .long, help: "Priority of the VLAN, 0–7.") var vlanQos: Int?
-    @Option(name: .long, help: "Limit of the transmit rate, Mbps.") var maxTxRate: UInt32?
-    @Flag(name: .long, inversion: .prefixedNo, help: "Let it change its address and receive mode.") var trust: Bool?
-    @Flag(name: .long, inversion: .prefixedNo, help: "Drop frames with a foreign source address.")
-    var spoofCheck: Bool?
+    @OptionGroup var settings: SettingsOptions
     @Option(
         name: .long,
         help: ArgumentHelp(
@@ -132,7 +126,6 @@ struct VMAttach: ParsableCommand {
     var failover: String?
 
     func validate() throws {
-        if vlanQos != nil, vlan == nil { throw ValidationError("--vlan-qos needs --vlan.") }
         if failover != nil, count != 1 { throw ValidationError("--failover is for one VF at a time.") }
     }
 
@@ -140,11 +133,7 @@ struct VMAttach: ParsableCommand {
         var body = AttachBody(pool: pool)
         (body.count, body.target, body.spread, body.numa) = (count, target.target, spread, numa)
         body.failover = failover
-        var settings = SettingsView()
-        settings.mac = mac
-        settings.vlan = vlan.map { .init(id: $0, qos: vlanQos) }
-        (settings.maxTxRateMbps, settings.trust, settings.spoofCheck) = (maxTxRate, trust, spoofCheck)
-        if settings != SettingsView() { body.settings = settings }
+        if settings.view != SettingsView() { body.settings = settings.view }
         let interfaces: [DomainView.Interface] = try agent.requiredClient().send("POST", path(domain, "/attach"), body)
         switch format.output {
         case .json, .yaml: try Output.encode(interfaces, as: format.output)
