@@ -6,28 +6,8 @@ public import SystemPackage
 ///
 /// A write to `sriov_numvfs`, `bind`, `unbind` or `reset` can block for ever: vfio-pci holds up the removal of a VF until
 /// its user closes it, and drivers wait for their firmware.
-public final class WriterChannel: DeviceWriter, @unchecked Sendable {
-    // The lock guards everything below it; a condition variable is needed because callers wait with a deadline, which
-    // Synchronization.Mutex cannot.
-    private let socket: Int32
-    private let onEnd: (@Sendable () -> Void)?
-    private let lock = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
-    private let changed = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
-    private var pending: [UInt64: Progress] = [:]
-    private var nextIdentifier: UInt64 = 1
-    /// Writes that have not returned, whether anybody waits for them or not.
-    private var unreturned: Set<UInt64> = []
-    /// Files that are kept until some of those have.
-    private var kept: [String: Set<UInt64>] = [:]
-    private var isClosed = false
-    private var isEnding = false
-    private var reader = pthread_t()
-
-    private enum Progress {
-        case sent
-        case running(thread: Int32)
-        case done(errno: Int32)
-    }
+public final class WriterChannel: DeviceWriter {
+    private let core: Core
 
     /// A socket to a writer process, to be made by `startProcess` before anything else.
     public struct Process: Sendable {
@@ -44,12 +24,12 @@ public final class WriterChannel: DeviceWriter, @unchecked Sendable {
     ///
     /// The closure is called, on a thread of its own, when that process ends before this channel does: nothing can be
     /// written any more then.
-    public convenience init(process: Process, onEnd: (@Sendable () -> Void)? = nil) {
-        self.init(socket: process.socket, onEnd: onEnd)
+    public init(process: Process, onEnd: (@Sendable () -> Void)? = nil) {
+        core = Core(socket: process.socket, onEnd: onEnd)
     }
 
     /// Writes on threads of this process. One that hangs keeps the process from ending, but nothing else.
-    public convenience init() throws(Errno) {
+    public init() throws(Errno) {
         var pair: [Int32] = [-1, -1]
         guard socketpair(AF_UNIX, Int32(SOCK_SEQPACKET.rawValue | SOCK_CLOEXEC.rawValue), 0, &pair) == 0 else {
             throw Errno(rawValue: errno)
@@ -65,10 +45,50 @@ public final class WriterChannel: DeviceWriter, @unchecked Sendable {
                 return nil
             }, theirs)
         pthread_detach(thread)
-        self.init(socket: pair[0])
+        core = Core(socket: pair[0], onEnd: nil)
     }
 
-    private init(socket: Int32, onEnd: (@Sendable () -> Void)? = nil) {
+    deinit { core.end() }
+
+    /// See `DeviceWriter`.
+    public func keepOpen(_ descriptor: Int32, as name: String) { core.keepOpen(descriptor, as: name) }
+
+    /// See `DeviceWriter`.
+    public func letGo(of name: String) { core.letGo(of: name) }
+
+    /// See `DeviceWriter`.
+    public func letGoWhenReturned(of name: String) { core.letGoWhenReturned(of: name) }
+
+    /// See `DeviceWriter`.
+    public func write(_ requests: [WriteRequest], deadline: Duration) -> [PCIError?] {
+        core.write(requests, deadline: deadline)
+    }
+}
+
+/// What a channel shares with the thread that reads its replies: the thread lives as long as it, and so does the socket.
+private final class Core: @unchecked Sendable {
+    // The lock guards everything below it; a condition variable is needed because callers wait with a deadline, which
+    // Synchronization.Mutex cannot.
+    private let socket: Int32
+    private let onEnd: (@Sendable () -> Void)?
+    private let lock = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
+    private let changed = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
+    private var pending: [UInt64: Progress] = [:]
+    private var nextIdentifier: UInt64 = 1
+    /// Writes that have not returned, whether anybody waits for them or not.
+    private var unreturned: Set<UInt64> = []
+    /// Files that are kept until some of those have.
+    private var kept: [String: Set<UInt64>] = [:]
+    private var isClosed = false
+    private var isEnding = false
+
+    private enum Progress {
+        case sent
+        case running(thread: Int32)
+        case done(errno: Int32)
+    }
+
+    init(socket: Int32, onEnd: (@Sendable () -> Void)?) {
         self.socket = socket
         self.onEnd = onEnd
         pthread_mutex_init(lock, nil)
@@ -76,21 +96,32 @@ public final class WriterChannel: DeviceWriter, @unchecked Sendable {
         pthread_condattr_init(&attributes)
         pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC)
         pthread_cond_init(changed, &attributes)
-        pthread_create(
+        var reader = pthread_t()
+        let argument = Unmanaged.passRetained(self)
+        let failed = pthread_create(
             &reader, nil,
             { argument in
-                guard let argument else { return nil }
-                Unmanaged<WriterChannel>.fromOpaque(argument).takeUnretainedValue().readReplies()
+                if let argument { Unmanaged<Core>.fromOpaque(argument).takeRetainedValue().readReplies() }
                 return nil
-            }, Unmanaged.passUnretained(self).toOpaque())
+            }, argument.toOpaque())
+        guard failed == 0 else {
+            // Without it no answer is ever read: every write says so.
+            argument.release()
+            isClosed = true
+            return
+        }
+        pthread_detach(reader)
     }
 
-    deinit {
+    /// Ends the writer, and with it the thread that reads its replies.
+    func end() {
         pthread_mutex_lock(lock)
         isEnding = true
         pthread_mutex_unlock(lock)
         shutdown(socket, Int32(SHUT_RDWR))
-        pthread_join(reader, nil)
+    }
+
+    deinit {
         close(socket)
         pthread_cond_destroy(changed)
         pthread_mutex_destroy(lock)
@@ -122,17 +153,14 @@ public final class WriterChannel: DeviceWriter, @unchecked Sendable {
         }
     }
 
-    /// See `DeviceWriter`.
-    public func keepOpen(_ descriptor: Int32, as name: String) {
+    func keepOpen(_ descriptor: Int32, as name: String) {
         // A writer that is gone keeps nothing, and the next write says so.
         _ = sluice_writer_keep(socket, name, descriptor)
     }
 
-    /// See `DeviceWriter`.
-    public func letGo(of name: String) { _ = sluice_writer_keep(socket, name, -1) }
+    func letGo(of name: String) { _ = sluice_writer_keep(socket, name, -1) }
 
-    /// See `DeviceWriter`.
-    public func letGoWhenReturned(of name: String) {
+    func letGoWhenReturned(of name: String) {
         pthread_mutex_lock(lock)
         let isDone = unreturned.isEmpty
         if !isDone { kept[name] = unreturned }
@@ -151,8 +179,7 @@ public final class WriterChannel: DeviceWriter, @unchecked Sendable {
         }
     }
 
-    /// See `DeviceWriter`.
-    public func write(_ requests: [WriteRequest], deadline: Duration) -> [PCIError?] {
+    func write(_ requests: [WriteRequest], deadline: Duration) -> [PCIError?] {
         let identifiers = requests.map { send($0) }
         var limit = timespec()
         clock_gettime(CLOCK_MONOTONIC, &limit)
