@@ -18,7 +18,7 @@ extension API {
                 try HookCall(kind: body.kind, operation: body.operation, document: body.document)
             }
             // Without a connection too: the daemon that asks may just be starting. Only the system's daemon runs hooks.
-            try await virtualizations.first?.hook(call)
+            try await (virtualizations.first { $0.uri == Virtualization.system } ?? virtualizations.first)?.hook(call)
             return try Self.response(["status": "ok"])
         case .attach(let name):
             let body: AttachBody = try await decode(request, AttachBody.keys)

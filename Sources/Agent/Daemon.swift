@@ -12,9 +12,6 @@ internal import Synchronization
 
 /// The agent: composed of the host's keeper, the API, and what they listen to.
 public struct Daemon: Sendable {
-    /// The daemon that is followed when none is named.
-    private static let systemLibvirt = "qemu:///system"
-
     private let options: AgentOptions
     private let kernel: any HostKernel
     private let logger: Logger
@@ -53,7 +50,7 @@ public struct Daemon: Sendable {
         let (triggers, work) = (Triggers(), Triggers())
         let hub = EventHub()
         // A lease that comes or goes changes what libvirt may hand out.
-        let virtualWork = (options.libvirt ?? [Self.systemLibvirt]).map { _ in Triggers() }
+        let virtualWork = (options.libvirt ?? [Virtualization.system]).map { _ in Triggers() }
         let ledger = try Ledger(in: options.state) { transitions, notes in
             hub.publish(transitions, notes)
             if !transitions.isEmpty { for work in virtualWork { work.add() } }
@@ -72,7 +69,7 @@ public struct Daemon: Sendable {
             onPools: { for work in virtualWork { work.add() } }, options: options, logger: logger, loop: loop)
         keeper.readNames(of: host)
         let logger = logger
-        let virtualizations = zip(options.libvirt ?? [Self.systemLibvirt], virtualWork).map { uri, work in
+        let virtualizations = zip(options.libvirt ?? [Virtualization.system], virtualWork).map { uri, work in
             Virtualization(
                 uri: uri, isAlwaysWanted: options.libvirt != nil, manager: manager,
                 isObserveOnly: options.isObserveOnly, work: work, logger: logger, loop: loop,

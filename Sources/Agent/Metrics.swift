@@ -55,7 +55,7 @@ final class Metrics: Sendable {
                 switch occupied[member.identity] {
                 case .lease(let lease): word = lease.state.rawValue
                 case .foreign: word = "foreign"
-                case .maintained: word = "maintained"
+                case .maintained, .promised: word = "maintained"
                 case nil: break
                 }
                 functions[[pool.name, member.port?.name ?? "", word], default: 0] += 1

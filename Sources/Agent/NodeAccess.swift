@@ -6,33 +6,76 @@ internal import SRIOV
 
 /// Whether QEMU will be able to open what it is given.
 enum NodeAccess {
-    /// Throws when a domain's QEMU runs as a user who may not open the VFIO node of one of its functions, and libvirt has
-    /// been told not to hand the nodes over (`dynamic_ownership = 0` in qemu.conf). QEMU would end with "Permission
-    /// denied".
+    /// Throws `access.vfioNode` when a domain's QEMU will not be allowed to open the VFIO node of one of its functions. QEMU
+    /// would end with "Permission denied".
     static func check(_ domain: DomainDescription, on host: Host) throws(LeasingError) {
+        let nodes = domain.functions.compactMap { address in
+            host[address].flatMap { function in function.pci.iommuGroup.map { (function, "/dev/vfio/\($0)") } }
+        }
+        for (function, path) in nodes {
+            try checkOwner(path, of: function, domain)
+            try checkAppArmor(path, of: function, domain)
+        }
+    }
+
+    /// QEMU runs as a user who may not open the node, and libvirt has been told not to hand nodes over
+    /// (`dynamic_ownership = 0` in qemu.conf).
+    private static func checkOwner(
+        _ path: String, of function: Function, _ domain: DomainDescription
+    ) throws(LeasingError) {
         // The running domain's document has the user; whether libvirt hands nodes over is in its configuration, or said for
         // this domain.
         let label = domain.element.elements("seclabel").first { $0["model"] == "dac" }
         guard let label, let (uid, gid) = owner(label), uid != 0, label["relabel"] == "no" || isOwnershipStatic else {
             return
         }
-        for address in domain.functions {
-            guard let group = host[address]?.pci.iommuGroup else { continue }
-            let path = "/dev/vfio/\(group)"
-            var status = stat()
-            guard stat(path, &status) == 0 else { continue }
-            let isOpen =
-                status.st_uid == uid && status.st_mode & 0o600 == 0o600
-                || groups(uid, gid).contains(status.st_gid) && status.st_mode & 0o060 == 0o060
-                || status.st_mode & 0o006 == 0o006
-            guard !isOpen else { continue }
-            throw LeasingError(
-                LeasingError.Code(rawValue: "access.vfioNode"),
-                "QEMU of \(domain.name) runs as user \(uid), who may not open \(path) (\(host[address]?.name ?? "\(address)"), "
-                    + "owner \(status.st_uid), mode \(String(status.st_mode & 0o777, radix: 8))), and libvirt does not hand it over",
-                remedy: "set dynamic_ownership = 1 in /etc/libvirt/qemu.conf and restart libvirtd; "
-                    + "or a udev rule: SUBSYSTEM==\"vfio\", GROUP=\"kvm\", MODE=\"0660\"")
+        var status = stat()
+        guard stat(path, &status) == 0 else { return }
+        let isOpen =
+            status.st_uid == uid && status.st_mode & 0o600 == 0o600
+            || groups(uid, gid).contains(status.st_gid) && status.st_mode & 0o060 == 0o060
+            || status.st_mode & 0o006 == 0o006
+        guard !isOpen else { return }
+        throw LeasingError(
+            LeasingError.Code(rawValue: "access.vfioNode"),
+            "QEMU of \(domain.name) runs as user \(uid), who may not open \(path) (\(function.name), "
+                + "owner \(status.st_uid), mode \(String(status.st_mode & 0o777, radix: 8))), and libvirt does not hand it over",
+            remedy: "set dynamic_ownership = 1 in /etc/libvirt/qemu.conf and restart libvirtd; "
+                + "or a udev rule: SUBSYSTEM==\"vfio\", GROUP=\"kvm\", MODE=\"0660\"")
+    }
+
+    /// The profile that libvirt has written for the domain lacks the node (older ones forgot those of networks, LP#1775777),
+    /// or an administrator's rule forbids it.
+    private static func checkAppArmor(
+        _ path: String, of function: Function, _ domain: DomainDescription
+    ) throws(LeasingError) {
+        let isConfined = domain.element.elements("seclabel").contains {
+            $0["model"] == "apparmor" && $0["type"] != "none"
         }
+        guard isConfined, let profile = AppArmorProfile(ofDomain: domain.uuid), !profile.allows(path) else { return }
+        throw denied(path, of: function, domain.name, isForbidden: profile.denies(path))
+    }
+
+    /// Throws `access.vfioNode` when a rule forbids a running domain the node of a function that it is about to get. That a
+    /// rule is missing says nothing: libvirt adds it when it attaches the function.
+    static func checkBeforeAttach(_ lease: Lease, to domain: Domain, on host: Host) throws(LeasingError) {
+        guard let function = host[lease.address], let group = function.pci.iommuGroup else { return }
+        let path = "/dev/vfio/\(group)"
+        guard let profile = AppArmorProfile(ofDomain: domain.uuid), profile.denies(path) else { return }
+        throw denied(path, of: function, domain.name, isForbidden: true)
+    }
+
+    private static func denied(
+        _ path: String, of function: Function, _ domain: String, isForbidden: Bool
+    ) -> LeasingError {
+        let local = "/etc/apparmor.d/local/abstractions/libvirt-qemu"
+        return LeasingError(
+            LeasingError.Code(rawValue: "access.vfioNode"),
+            "AppArmor will not let QEMU of \(domain) open \(path) (\(function.name)): "
+                + (isForbidden ? "a rule forbids it" : "its profile has no rule for it"),
+            remedy: isForbidden
+                ? "take the deny rule for /dev/vfio away: grep -r 'deny.*/dev/vfio' /etc/apparmor.d"
+                : "write the line \"/dev/vfio/* rw,\" into \(local)")
     }
 
     /// All groups of a user: QEMU has the supplementary ones too, kvm among them.

@@ -4,13 +4,14 @@ internal import Logging
 internal import PCI
 internal import SRIOV
 
-/// What libvirt leaves behind of starts that failed: a VF's address and VLAN as they were, which it would set again at the
-/// end of the next domain, whoever has set what in between (virHostdevRestoreNetConfig in src/hypervisor/virhostdev.c).
+/// What libvirt leaves behind of starts that were cut short: a VF's address and VLAN as they were, which it would set again
+/// at the end of the next domain, whoever has set what in between (virHostdevRestoreNetConfig in
+/// src/hypervisor/virhostdev.c). A record is made before a VF is set, so the VF may still be as that start has set it.
 enum StaleRecords {
     private static let folder = "/run/libvirt/hostdevmgr"
 
-    /// Removes the records of functions that no domain has.
-    static func remove(unless used: Set<PCIAddress>, of manager: LeaseManager, _ logger: Logger) {
+    /// Removes the records of functions that no domain has, and cleans the functions.
+    static func remove(unless used: Set<PCIAddress>, of manager: LeaseManager, _ logger: Logger) async {
         let host = manager.observedHost
         // What is not ours to give is not ours to clean.
         let ours = Set(manager.pools.allMembers.map(\.function.pci.address))
@@ -20,7 +21,14 @@ enum StaleRecords {
                 // Whoever has it open may be a domain that libvirt has only lost sight of.
                 !function.holders.contains(where: { if case .domain = $0.kind { true } else { false } })
             else { continue }
-            if unlink("\(folder)/\(name)") == 0 {
+            do throws(LeasingError) {
+                try await manager.clean(function.pci.address)
+            } catch {
+                // It is cleaned before anybody gets it.
+                logger.warning("\(function.name): \(error.message)")
+            }
+            // A start that has begun meanwhile has a record of its own.
+            if manager.lease(at: function.pci.address) == nil, unlink("\(folder)/\(name)") == 0 {
                 logger.notice(
                     "\(function.name): libvirt's record of a start that failed is removed (\(folder)/\(name))")
             }

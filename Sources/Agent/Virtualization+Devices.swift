@@ -20,7 +20,7 @@ extension Virtualization {
         let domain = try await connection.domain(name)
         let target = try Self.target(body.target, domain)
         let count = body.count ?? 1
-        let request = try request(body, for: domain)
+        let request = try request(body, for: domain.uuid, as: domain.live ?? domain.config)
         try request.check()
         guard let pool = manager.pools[name: body.pool] else {
             throw LeasingError(.noPool, "there is no pool \(body.pool)", remedy: "sluice pool list shows the pools")
@@ -43,7 +43,12 @@ extension Virtualization {
             if target.contains(.live) {
                 try check(domain, count, body)
                 leases = try await manager.acquire(request, actor: "agent").leases
-                for lease in leases { try checkGroup(of: lease) }
+                let granted = leases
+                state.withLock { state in for lease in granted { state.attaching[lease.address] = domain.uuid } }
+                for lease in leases {
+                    try checkGroup(of: lease)
+                    try NodeAccess.checkBeforeAttach(lease, to: domain, on: manager.observedHost)
+                }
                 for (lease, device) in zip(leases, devices) {
                     let element = device.live(lease.address, settings, failover: body.failover)
                     for element in element {
@@ -59,17 +64,25 @@ extension Virtualization {
                 try await connection.changeConfig(of: domain.uuid) { config in
                     config.append(devices.flatMap { $0.config(network, vlan, failover: body.failover) })
                     // What libvirt has no words for goes into the domain's metadata, and is set when it starts.
-                    if let wish = body.settings { for device in devices { config.wish(wish, for: device.mac) } }
+                    let wish = InterfaceWish(
+                        settings: body.settings, spread: body.spread, numa: body.numa, group: devices.first?.mac)
+                    for device in devices { config.wish(wish, for: device.mac) }
                 }
             }
         } catch {
             await undo(attached, leases, domain, connection, after: error)
+            finishAttaching(leases)
             throw error
         }
+        finishAttaching(leases)
         work.add { $0.host = true }
         let view = try await domainView(domain.uuid)
         let macs = Set(devices.map(\.mac))
         return view.interfaces.filter { $0.mac.map(macs.contains) ?? false }
+    }
+
+    private func finishAttaching(_ leases: [Lease]) {
+        state.withLock { state in for lease in leases { state.attaching[lease.address] = nil } }
     }
 
     /// Takes back what was attached of a request that has failed. What the guest does not let go stays leased to it, and so
@@ -78,10 +91,12 @@ extension Virtualization {
         _ attached: [XMLElement], _ leases: [Lease], _ domain: Domain, _ connection: Connection, after error: any Error
     ) async {
         var kept: Set<PCIAddress> = []
+        // A VF with a standby is two devices.
+        let reached = attached.count { $0["type"] == "hostdev" }
         if let error = error as? LibvirtError, [.timeout, .unreachable].contains(error.code),
-            leases.indices.contains(attached.count)
+            leases.indices.contains(reached)
         {
-            kept.insert(leases[attached.count].address)
+            kept.insert(leases[reached].address)
         }
         for element in attached.reversed() {
             let interface = DomainInterface(element: element)
@@ -108,11 +123,14 @@ extension Virtualization {
         }
     }
 
-    private func request(_ body: AttachBody, for domain: Domain) throws -> LeaseRequest {
+    /// The request for functions of a pool for a domain: near its NUMA nodes, spread as is wished.
+    func request(
+        _ body: AttachBody, for uuid: String, as description: DomainDescription?
+    ) throws(LeasingError) -> LeaseRequest {
         var lease = LeaseBody()
         lease.pool = body.pool
         lease.count = body.count
-        lease.consumer = "\(Consumer(.domain, domain.uuid))"
+        lease.consumer = "\(Consumer(.domain, uuid))"
         lease.numa = body.numa
         lease.settings = body.settings
         switch body.spread {
@@ -125,7 +143,6 @@ extension Virtualization {
                 remedy: "give pf (each of another port) or card (each of another card)")
         }
         var request = try lease.request(person: "", idempotencyKey: nil)
-        let description = domain.live ?? domain.config
         if let node = description.flatMap({ Self.nodes(of: $0, manager.host) })?.min() { request.near = .node(node) }
         return request
     }
@@ -143,13 +160,16 @@ extension Virtualization {
                 remedy: "sluice vm ports \(domain.name) --reserve \(wanted), and start it anew; "
                     + "or attach for its next start: --config")
         }
-        // Passthrough locks the guest's memory. libvirt lets QEMU lock 1 GiB more, or as much as the domain says.
-        if let limit = live.memoryHardLimitKiB, limit <= live.memoryKiB {
-            throw LeasingError(
-                LeasingError.Code(rawValue: "domain.memoryLocked"),
-                "domain \(domain.name) may lock \(limit / 1024) MiB, and passthrough locks its whole memory, \(live.memoryKiB / 1024) MiB",
-                remedy: "virsh memtune \(domain.name) --hard-limit \(live.memoryKiB + 1_048_576)")
-        }
+        try checkMemory(of: live)
+    }
+
+    /// Passthrough locks the guest's memory. libvirt lets QEMU lock 1 GiB more, or as much as the domain says.
+    func checkMemory(of domain: DomainDescription) throws(LeasingError) {
+        guard let limit = domain.memoryHardLimitKiB, limit <= domain.memoryKiB else { return }
+        throw LeasingError(
+            LeasingError.Code(rawValue: "domain.memoryLocked"),
+            "domain \(domain.name) may lock \(limit / 1024) MiB, and passthrough locks its whole memory, \(domain.memoryKiB / 1024) MiB",
+            remedy: "virsh memtune \(domain.name) --hard-limit \(domain.memoryKiB + 1_048_576)")
     }
 
     /// All functions of an IOMMU group go to one virtual machine: QEMU would say that the group is not viable.

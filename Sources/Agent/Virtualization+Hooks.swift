@@ -7,7 +7,8 @@ internal import SRIOV
 internal import Synchronization
 
 extension Virtualization {
-    /// What a hook of libvirt is answered with. libvirt waits for it, so nothing here may ask libvirt.
+    /// What a hook of libvirt is answered with. libvirt waits for it with the domain locked, so nothing here may ask for a
+    /// domain.
     ///
     /// Throws what keeps the domain from starting; the text is shown to whoever starts it.
     func hook(_ call: HookCall) async throws {
@@ -18,17 +19,25 @@ extension Virtualization {
                 $0.starting.insert(domain.uuid)
                 $0.wishes[domain.uuid] = domain.wishes
             }
-            try checkPools(domain)
+            let pools = state.withLock { $0.pools }
+            let isOurs =
+                !domain.functions.isEmpty || domain.interfaces.contains { $0.network.map { pools[$0] != nil } ?? false }
+            guard isOurs else { return }
+            try requireIOMMU()
+            try checkMemory(of: domain)
             // What is given by address; what a network gives comes with its port.
             for address in domain.functions {
                 let interface = domain.interfaces.first { $0.function == address }
                 try await take(address, for: domain.uuid, mac: interface?.mac, vlan: interface?.vlan)
             }
+            try await steer(domain)
         case .domainStarts(let domain):
+            endSteering(of: domain.uuid)
             try NodeAccess.check(domain, on: manager.observedHost)
             // libvirt has set MAC and VLAN, and knows nothing of the rest.
             try await manager.restoreSettings(of: Consumer(.domain, domain.uuid))
         case .domainReleased(let domain):
+            endSteering(of: domain.uuid)
             state.withLock { state in
                 state.starting.remove(domain.uuid)
                 state.wishes[domain.uuid] = nil
@@ -44,6 +53,7 @@ extension Virtualization {
             guard !port.isOurs, let address = port.address else { return }
             try await take(address, for: port.ownerUUID, mac: port.mac, vlan: port.vlan)
             state.withLock { $0.announced[address] = port.ownerUUID }
+            steered(address, to: port.ownerUUID)
         case .portDeleted(let port, _):
             guard !port.isOurs, let address = port.address else { return }
             state.withLock { $0.announced[address] = nil }
@@ -53,19 +63,6 @@ extension Virtualization {
             // The domain may be gone already; what is left is the function's cleaning.
             _ = try await manager.release(lease.id, actor: "libvirt")
         case .other: break
-        }
-    }
-
-    /// Throws when a pool has fewer free functions than a domain is about to get: libvirt would say so after having
-    /// given the first, and not who has the others.
-    private func checkPools(_ domain: DomainDescription) throws {
-        let pools = state.withLock { $0.pools }
-        let wanted = Dictionary(grouping: domain.interfaces.compactMap { $0.network.flatMap { pools[$0] } }, by: { $0 })
-        if !wanted.isEmpty || !domain.functions.isEmpty { try requireIOMMU() }
-        for (pool, interfaces) in wanted.sorted(by: { $0.key < $1.key }) {
-            var request = LeaseRequest(pool: pool, consumer: Consumer(.domain, domain.uuid))
-            request.count = interfaces.count
-            try manager.check(request)
         }
     }
 

@@ -17,7 +17,7 @@ final class Virtualization: Sendable {
     let manager: LeaseManager
     let logger: Logger
     let isObserveOnly: Bool
-    private let loop: any EventLoop
+    let loop: any EventLoop
     /// Tells that a domain has come or gone: who holds what is to be looked at.
     private let onChange: @Sendable () -> Void
     /// Reasons to look at domains and networks.
@@ -27,18 +27,34 @@ final class Virtualization: Sendable {
     /// Yields when pools have come that are for libvirt.
     private let wanted = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
     let state = Mutex(State())
+    private let start = ContinuousClock.now
+    /// When that was, milliseconds since 1970.
+    private let created: Int64
+    /// How long libvirt may wait before it carries out a call whose caller is gone (VIR_JOB_WAIT_TIME in
+    /// src/hypervisor/domain_job.c), and a little more.
+    private static let jobWait = Duration.seconds(35)
+    /// Whoever changes networks or their ports has the turn.
+    let networkTurn = Turnstile()
 
     struct State {
         var connection: Connection?
         var domains: [Domain] = []
+        /// Whether they were looked at since the connection stands.
+        var hasLooked = false
         /// Domains between the first hook of their start and the last of their end, by UUID.
         var starting: Set<String> = []
-        /// What the interfaces of such domains are to be set to, by UUID and MAC address.
-        var wishes: [String: [String: SettingsView]] = [:]
+        /// What is wished for the interfaces of such domains, by UUID and MAC address.
+        var wishes: [String: [String: InterfaceWish]] = [:]
         /// The pools of networks that are ours, by the networks' names.
         var pools: [String: String] = [:]
+        /// What each of them gives out, in its order.
+        var lists: [String: [PCIAddress]] = [:]
         /// Functions that a network is about to give to a domain, by UUID: the network does not list them yet.
         var announced: [PCIAddress: String] = [:]
+        /// The start that chooses what it gets of networks.
+        var steering: Steering?
+        /// Functions that are being attached to a running domain, by UUID.
+        var attaching: [PCIAddress: String] = [:]
         /// Domains that something was plugged into.
         var plugged: Set<String> = []
         /// Ports of networks that were of no domain when they were last looked at, by the network's name.
@@ -63,19 +79,27 @@ final class Virtualization: Sendable {
         self.isAlwaysWanted = isAlwaysWanted
         self.work = work
         self.manager = manager
+        created = manager.now
         self.isObserveOnly = isObserveOnly
         self.logger = logger
         self.loop = loop
         self.onChange = onChange
     }
 
-    /// Whether a domain starts, or runs and has a function.
+    /// Whether a domain starts, or runs and has a function, as far as libvirt has told or written down.
     func has(_ address: PCIAddress, in uuid: String) -> Bool {
-        state.withLock { state in
-            state.starting.contains(uuid)
-                || state.domains.contains { $0.uuid == uuid && $0.live?.functions.contains(address) ?? false }
+        let (isKnown, hasLooked) = state.withLock { state in
+            (
+                state.starting.contains(uuid) || state.attaching[address] == uuid
+                    || state.domains.contains { $0.uuid == uuid && $0.live?.functions.contains(address) ?? false },
+                state.hasLooked
+            )
         }
+        return isKnown || !hasLooked && uri == Self.system && StatusFiles.have(address, in: uuid)
     }
+
+    /// The daemon of the host's virtual machines, which runs the hooks.
+    static let system = "qemu:///system"
 
     /// The connection. Throws why there is none.
     func connection() throws -> Connection {
@@ -126,6 +150,7 @@ final class Virtualization: Sendable {
     private func disconnected() {
         let waiting = state.withLock { state in
             state.connection = nil
+            state.hasLooked = false
             // A start that was under way has ended with the daemon. What ran still runs, and the daemon will set its VFs
             // as they were when it finds that it has not: until it has been asked again, it has it.
             state.starting = []
@@ -136,6 +161,7 @@ final class Virtualization: Sendable {
             return state.departures.values.flatMap(\.self)
         }
         for promise in waiting { promise.succeed(false) }
+        endSteering()
     }
 
     private func take(_ event: LibvirtEvent) {
@@ -205,6 +231,7 @@ final class Virtualization: Sendable {
 
     /// Reads the domains, and takes over what running ones have without a lease.
     private func lookAtDomains(_ connection: Connection) async throws {
+        let unopened = isObserveOnly ? [] : manager.unopenedDomainLeases
         let domains = try await connection.domains()
         func used(_ domains: [Domain]) -> [String: Set<PCIAddress>] {
             Dictionary(
@@ -213,8 +240,8 @@ final class Virtualization: Sendable {
         }
         let now = used(domains)
         let hasChanged = state.withLock { state in
-            defer { state.domains = domains }
-            return used(state.domains) != now
+            defer { (state.domains, state.hasLooked) = (domains, true) }
+            return !state.hasLooked || used(state.domains) != now
         }
         // Who holds what is to be looked at, and the leases with it: what was unplugged or has ended comes back.
         if hasChanged { onChange() }
@@ -228,9 +255,31 @@ final class Virtualization: Sendable {
                 }
             }
         }
+        try await endCutShort(unopened, among: domains)
         // What is leased may be on its way into a domain.
         let kept = Set(domains.flatMap { $0.live?.functions ?? [] } + manager.leases.map(\.address))
-        if state.withLock({ $0.starting.isEmpty }) { StaleRecords.remove(unless: kept, of: manager, logger) }
+        if state.withLock({ $0.starting.isEmpty }) { await StaleRecords.remove(unless: kept, of: manager, logger) }
+    }
+
+    /// Ends leases of starts and attaches that were cut short: libvirt was asked after they had been granted, and its
+    /// domains do not have them. What a person has leased for a domain waits for its start as long as its time lasts.
+    private func endCutShort(_ leases: [Lease], among domains: [Domain]) async throws {
+        for lease in leases {
+            let isOurs = uri == Self.system || domains.contains { $0.uuid == lease.consumer.identifier }
+            guard isOurs else { continue }
+            switch try manager.requester(of: lease) {
+            case "libvirt": try await manager.endCutShort(lease)
+            // An attach by an agent that was killed may still wait in libvirt; our own ends what it has not attached.
+            case "agent" where lease.created < created:
+                let rest = start + Self.jobWait - .now
+                guard rest > .zero else {
+                    try await manager.endCutShort(lease)
+                    continue
+                }
+                loop.scheduleTask(in: TimeAmount(rest) + .seconds(1)) { [work] in work.add { $0.host = true } }
+            default: break
+            }
+        }
     }
 
     private func adopt(_ address: PCIAddress, by domain: Domain, _ connection: Connection) async throws {
@@ -251,9 +300,9 @@ final class Virtualization: Sendable {
 
     /// The settings of an interface beyond those of its pool: what libvirt says, and what the domain's metadata adds.
     func settings(
-        of address: PCIAddress, _ wishes: [String: SettingsView], mac: String?, vlan: UInt16?
+        of address: PCIAddress, _ wishes: [String: InterfaceWish], mac: String?, vlan: UInt16?
     ) throws(LeasingError) -> VirtualFunctionSettings {
-        var settings = try mac.flatMap { wishes[$0.lowercased()] }?.parsed() ?? VirtualFunctionSettings()
+        var settings = try mac.flatMap { wishes[$0.lowercased()]?.settings }?.parsed() ?? VirtualFunctionSettings()
         settings.mac = mac.flatMap { MACAddress($0) }
         let pools = manager.pools
         let pool = pools.member(at: address).flatMap { pools.pool(of: $0.identity) }.flatMap { pools[name: $0] }
@@ -274,6 +323,8 @@ final class Virtualization: Sendable {
 
     /// The networks of the pools that are for libvirt, made and kept as the pools are.
     func syncNetworks(_ connection: Connection) async throws -> [PoolNetwork] {
+        await networkTurn.enter()
+        defer { networkTurn.leave() }
         let networks = try await connection.hostdevNetworks()
         return try await carryOut(PoolNetwork.all(of: manager.pools, among: networks), among: networks, connection)
     }
@@ -310,6 +361,8 @@ final class Virtualization: Sendable {
 
     /// Keeps networks that are ours fresh. One that nobody has asked for is not made.
     private func keepNetworks(_ connection: Connection) async throws {
+        await networkTurn.enter()
+        defer { networkTurn.leave() }
         let networks = try await connection.hostdevNetworks()
         let plans = PoolNetwork.all(of: manager.pools, among: networks)
         let isStale = plans.contains { plan in
@@ -323,7 +376,11 @@ final class Virtualization: Sendable {
     private func keepOut(of networks: [Network], _ connection: Connection) async throws {
         let occupied = manager.occupied
         let names = networks.compactMap { network in network.config.pool.map { (network.config.name, $0) } }
-        state.withLock { $0.pools = Dictionary(names, uniquingKeysWith: { first, _ in first }) }
+        let lists = networks.compactMap { network in network.live.map { (network.config.name, $0.addresses) } }
+        state.withLock {
+            $0.pools = Dictionary(names, uniquingKeysWith: { first, _ in first })
+            $0.lists = Dictionary(lists, uniquingKeysWith: { first, _ in first })
+        }
         for network in networks {
             guard let pool = network.config.pool, network.live != nil, let members = manager.pools[name: pool]?.members
             else { continue }
@@ -338,7 +395,7 @@ final class Virtualization: Sendable {
                 members.compactMap { member -> PCIAddress? in
                     switch occupied[member.identity] {
                     case .lease, .foreign: member.function.pci.address
-                    case .maintained, nil: nil
+                    case .maintained, .promised, nil: nil
                     }
                 }
             ).subtracting(given).subtracting(announced).intersection(network.live?.addresses ?? [])

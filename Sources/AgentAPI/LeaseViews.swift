@@ -110,7 +110,7 @@ package struct PoolView: Codable, Sendable, Hashable {
                 view.lease = lease.id
                 view.consumer = "\(lease.consumer)"
             case .foreign: view.state = "foreign"
-            case .maintained: view.state = "maintained"
+            case .maintained, .promised: view.state = "maintained"
             case nil: break
             }
             return view

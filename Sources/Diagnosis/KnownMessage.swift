@@ -72,6 +72,10 @@ public struct KnownMessage: Sendable {
             cause: "the device is unmanaged in the domain's document, and not bound to vfio-pci",
             ["driver: vfio-pci in the host file, then sluice apply", "or managed='yes' in the domain's document"]),
         KnownMessage(
+            "vf.driver", "a driver for passthrough cannot be loaded", ["Failed to load PCI driver module"],
+            cause: "the module that the domain's <driver model=> names, or vfio-pci, is not there or not allowed",
+            ["modprobe vfio-pci tells why", "leave model out, so that libvirt finds the driver itself"]),
+        KnownMessage(
             "host.noIOMMU", "the kernel uses no IOMMU", ["host doesn't support passthrough of host PCI devices"],
             cause: "without an IOMMU, or without the vfio modules, nothing can be passed through",
             [
@@ -103,6 +107,18 @@ public struct KnownMessage: Sendable {
             "vf.held", "a function is used by another virtual machine", ["is in use by driver QEMU"],
             cause: "two documents name the same function, or two networks hand it out",
             ["sluice list names its holder", "take functions from a pool: sluice vm attach DOMAIN --pool POOL"]),
+        KnownMessage(
+            "vf.held", "a virtual machine has the function already", ["target pci device", "already exists"],
+            cause: "the function is in the domain's document twice",
+            ["sluice vm list DOMAIN shows what it has", "take another one: sluice vm attach DOMAIN --pool POOL"]),
+        KnownMessage(
+            "vf.vlanTrunk", "a VF cannot carry several VLANs", ["vlan trunking is not supported"],
+            cause: "the port of an SR-IOV card puts one VLAN on a VF; a guest that is trusted may tag by itself",
+            ["give one <tag> in <vlan>", "or none, and sluice vm attach DOMAIN --pool POOL --trust"]),
+        KnownMessage(
+            "domain.cachingMode", "the guest's own IOMMU does not tell QEMU what it maps", ["caching-mode"],
+            cause: "with a virtual Intel IOMMU passthrough works only when each mapping is told",
+            ["<driver intremap='on' caching_mode='on'/> in the domain's <iommu>"]),
         KnownMessage(
             "network.inactive", "a network is not active", ["network '", "' is not active"],
             cause: "it is not started automatically, or its port was not there when the host booted",

@@ -1,5 +1,5 @@
 internal import Netlink
-internal import PCI
+public import PCI
 internal import SRIOV
 internal import Synchronization
 
@@ -105,15 +105,17 @@ extension LeaseManager {
         }
     }
 
-    /// Whether a request could be granted now; nothing is taken.
+    /// The functions that a request would be granted now, beside some that are promised already; nothing is taken.
     ///
     /// Throws what `acquire` would throw: `pool.exhausted` with everybody who has something of the pool.
-    public func check(_ request: LeaseRequest) throws(LeasingError) {
+    public func choice(
+        for request: LeaseRequest, beside promised: Set<PCIAddress> = []
+    ) throws(LeasingError) -> [PCIAddress] {
         try request.check()
         let result = state.withLock { book in
-            Result { () throws(LeasingError) in try book.decide(request) }
+            Result { () throws(LeasingError) in try book.decide(request, beside: promised) }
         }
-        _ = try result.get()
+        return try result.get().0.chosen.map(\.member.function.pci.address)
     }
 
     /// Chooses and takes functions in memory: from here on no other request gets them.
@@ -248,11 +250,15 @@ extension LeaseManager {
 extension LeaseBook {
     /// Chooses what a request gets, within the limits of its pool; nothing is taken.
     fileprivate func decide(
-        _ request: LeaseRequest
+        _ request: LeaseRequest, beside promised: Set<PCIAddress> = []
     ) throws(LeasingError) -> (decision: Placement.Decision, pool: DeclaredPool?) {
         let (members, pool) = try members(for: request)
         if let pool { try checkLimits(pool, request) }
-        let decision = try Placement(host: host, request: request, occupied: occupied()).choose(
+        var occupied = occupied()
+        for member in members where promised.contains(member.function.pci.address) {
+            occupied[member.identity] = occupied[member.identity] ?? .promised
+        }
+        let decision = try Placement(host: host, request: request, occupied: occupied).choose(
             from: members, numa: request.numa ?? pool?.numa ?? .prefer,
             spread: request.spread ?? pool?.spread ?? .physicalFunction,
             of: pool.map { "pool \($0.name)" } ?? "the function")

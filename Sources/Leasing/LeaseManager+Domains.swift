@@ -17,6 +17,28 @@ extension LeaseManager {
             && domainLife.withLock { $0 }(lease.consumer.identifier, lease.address) == true
     }
 
+    /// Leases of domains that nobody has opened yet, and that libvirt does not have either: of a start or an attach that
+    /// was cut short, or of a domain that is still to start.
+    public var unopenedDomainLeases: [Lease] {
+        leases.filter {
+            $0.consumer.kind == .domain && $0.state == .active && !$0.wasHeld && !isInHandsOfLibvirt($0)
+        }
+    }
+
+    /// Who asked for a lease; nil when the ledger does not know any more.
+    public func requester(of lease: Lease) throws(LeasingError) -> String? {
+        try ledger.reader.history(lease: lease.id).first?.cause.actor
+    }
+
+    /// Ends a lease whose domain's start or attach was cut short. Nothing happens to one that has moved on since it was
+    /// looked at.
+    public func endCutShort(_ lease: Lease) async throws(LeasingError) {
+        guard !isInHandsOfLibvirt(lease) else { return }
+        try await giveBack(
+            lease.id, .consumerGone, Cause(actor: "agent", "libvirt has not finished what it was for"), expecting: lease
+        )
+    }
+
     /// Waits until nobody works on a lease.
     public func settle(_ id: String) async {
         try? await owning(id) { () throws(LeasingError) in }
@@ -66,6 +88,27 @@ extension LeaseManager {
             try care.set(member, settings: settings)
         }
         return lease
+    }
+
+    /// Cleans a function that somebody has set without a lease. Whoever leases it meanwhile cleans it first.
+    public func clean(_ address: PCIAddress) async throws(LeasingError) {
+        let member = state.withLock { book -> Pool.Member? in
+            guard let member = book.pools.member(at: address), book.open[member.identity] == nil else { return nil }
+            book.soiled.insert(member.identity)
+            return member
+        }
+        guard let member else { return }
+        try await queues.run(on: member.portAddress) { [self] () throws(LeasingError) in
+            // Since it was asked for somebody may have got it, clean.
+            guard state.withLock({ $0.open[member.identity] == nil && $0.soiled.contains(member.identity) }) else {
+                return
+            }
+            try care.scrub(member, driverBefore: member.function.pci.driver, hadSettings: true)
+            state.withLock { book in
+                // Whoever has reserved it by now cleans it once more.
+                if book.open[member.identity] == nil { book.soiled.remove(member.identity) }
+            }
+        }
     }
 
     /// Gives the functions of a consumer the settings of their leases once more: whoever handed them over may have set

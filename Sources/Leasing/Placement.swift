@@ -17,6 +17,8 @@ public struct Placement {
         case foreign([Holder])
         /// Its port is being configured.
         case maintained
+        /// Another part of the same request gets it.
+        case promised
     }
 
     /// What was chosen, and why not the others.
@@ -225,7 +227,7 @@ public struct Placement {
         var details = leases.map { "\($1.function.name)  \(Occupation.lease($0).description)" }
         for member in members {
             switch occupied[member.identity] {
-            case .foreign, .maintained:
+            case .foreign, .maintained, .promised:
                 details.append("\(member.function.name)  \(occupied[member.identity]?.description ?? "")")
             case .lease, nil: break
             }
@@ -256,6 +258,7 @@ extension Placement.Occupation: CustomStringConvertible {
         case .foreign(let holders):
             return "used without a lease by " + holders.map(\.description).joined(separator: ", ")
         case .maintained: return "its port is being configured"
+        case .promised: return "another part of the request gets it"
         }
     }
 }

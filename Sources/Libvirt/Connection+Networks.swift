@@ -26,7 +26,7 @@ public struct Network: Sendable, Hashable {
 extension Connection {
     /// All networks that hand out devices of the host, by name, with their ports. Others are not our business.
     public func hostdevNetworks() async throws(LibvirtError) -> [Network] {
-        try await call("list the networks") { functions, connection throws(LibvirtError) in
+        try await call("list the networks", of: .networks) { functions, connection throws(LibvirtError) in
             var list: UnsafeMutablePointer<virNetworkPtr?>?
             let count = functions.virConnectListAllNetworks(connection, &list, 0)
             try Self.check(count >= 0, functions, "list the networks")
@@ -89,7 +89,7 @@ extension Connection {
     /// Defines a network, or defines it anew.
     public func define(_ network: NetworkDescription) async throws(LibvirtError) {
         let text = try network.element.document()
-        try await call("define network \(network.name)") { functions, connection throws(LibvirtError) in
+        try await call("define network \(network.name)", of: .networks) { functions, connection throws(LibvirtError) in
             guard let pointer = functions.virNetworkDefineXML(connection, text) else {
                 throw Library.lastError(functions, "define network \(network.name)")
             }
@@ -133,6 +133,13 @@ extension Connection {
         }
     }
 
+    /// The ports of an active network.
+    public func ports(of network: String) async throws(LibvirtError) -> [NetworkPort] {
+        try await with(network: network, "list the ports of network \(network)") {
+            functions, pointer throws(LibvirtError) in try Self.checkedPorts(of: pointer, functions)
+        }
+    }
+
     /// Takes a device out of what a network hands out: a port without a domain.
     public func claim(_ port: NetworkPort, of network: String) async throws(LibvirtError) {
         let text = try port.element.document()
@@ -163,7 +170,7 @@ extension Connection {
         network name: String, _ what: String,
         _ body: @escaping @Sendable (sluice_libvirt, virNetworkPtr) throws(LibvirtError) -> Value
     ) async throws(LibvirtError) -> Value {
-        try await call(what) { functions, connection throws(LibvirtError) in
+        try await call(what, of: .networks) { functions, connection throws(LibvirtError) in
             guard let pointer = functions.virNetworkLookupByName(connection, name) else {
                 throw Library.lastError(functions, what)
             }

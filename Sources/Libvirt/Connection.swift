@@ -16,7 +16,7 @@ public final class Connection: Sendable {
     private let functions: sluice_libvirt
     private let handle: Handle
     private let continuation: AsyncStream<LibvirtEvent>.Continuation
-    private let queue = Mutex(SerialQueue())
+    private let queues = Mutex<[Subject: SerialQueue]>([:])
     private let callbacks = Mutex(Callbacks())
 
     /// How long a call may take, when nothing else is said.
@@ -55,6 +55,12 @@ public final class Connection: Sendable {
         }
     }
 
+    /// What a call is about. A domain that starts is locked until its hooks have been answered, so whoever asks for it
+    /// waits; what the answer needs of the networks must not wait behind that.
+    enum Subject: Sendable {
+        case domains, networks
+    }
+
     /// What libvirt is to call, to be taken back at the end.
     private struct Callbacks {
         var domain: [Int32] = []
@@ -89,19 +95,23 @@ public final class Connection: Sendable {
 
     // MARK: Calls
 
-    /// Runs a call on the connection's thread. What takes longer than its deadline is left behind.
+    /// Runs a call on the connection's thread for its subject. What takes longer than its deadline is left behind.
     func call<Value: Sendable>(
-        _ what: String, patience: Duration = Connection.patience,
+        _ what: String, of subject: Subject = .domains, patience: Duration = Connection.patience,
         _ body: @escaping @Sendable (sluice_libvirt, virConnectPtr) throws(LibvirtError) -> Value
     ) async throws(LibvirtError) -> Value {
-        let queue = queue.withLock { $0 }
+        let queue = queues.withLock { queues in
+            let queue = queues[subject] ?? SerialQueue()
+            queues[subject] = queue
+            return queue
+        }
         // A call that is left behind keeps the connection: its thread may still use it.
         let result = await Self.answer(queue, what, patience) { () throws(LibvirtError) -> Value in
             try body(self.functions, self.handle.pointer)
         }
         if case .failure(let error) = result, error.code == .timeout {
             // What hangs keeps its thread; those that come go on with another one.
-            self.queue.withLock { current in if current === queue { current = SerialQueue() } }
+            self.queues.withLock { queues in if queues[subject] === queue { queues[subject] = nil } }
         }
         return try result.get()
     }

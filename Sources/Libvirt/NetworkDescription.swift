@@ -58,7 +58,7 @@ public struct NetworkDescription: Sendable, Hashable {
     public var pool: String? {
         get { element.first("metadata")?.elements.first { Self.isOurs($0) }?["name"] }
         set {
-            element.change("metadata") { metadata in
+            element.changeMetadata { metadata in
                 metadata.removeElements { Self.isOurs($0) }
                 guard let newValue else { return }
                 metadata.append(XMLElement("sluice:pool", ["xmlns:sluice": Self.nameSpace, "name": newValue]))

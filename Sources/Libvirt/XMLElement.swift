@@ -119,6 +119,12 @@ public struct XMLElement: Sendable, Hashable {
         set(element)
     }
 
+    /// Changes the metadata, which is taken away when nothing is left of it.
+    public mutating func changeMetadata(_ body: (inout XMLElement) -> Void) {
+        change("metadata", body)
+        if first("metadata")?.elements.isEmpty ?? false { removeElements { $0.name == "metadata" } }
+    }
+
     /// The VLAN of a network, a port or an interface: `<vlan><tag id='42'/></vlan>`; nil for none.
     public var vlan: UInt16? {
         get { first("vlan", "tag")?["id"].flatMap { UInt16($0) } }

@@ -21,7 +21,7 @@ final class LibvirtFixture {
 
     let agent: AgentProcess
 
-    init(_ hostFile: String = LibvirtFixture.hostFile(), hooks: Bool = true) throws {
+    init(_ hostFile: String = LibvirtFixture.hostFile(), hooks: Bool = true, arguments: [String] = []) throws {
         Self.cleanUp()
         if hooks {
             for hook in ["qemu", "network"] {
@@ -32,7 +32,7 @@ final class LibvirtFixture {
             }
         }
         try Self.startDaemon()
-        agent = try AgentProcess(hostFile)
+        agent = try AgentProcess(hostFile, arguments: arguments)
         // A hook's call is answered whether or not the agent has a connection; what is asked of libvirt needs one.
         try Lab.wait(for: "the agent's connection to libvirt") { try Lab.sluice("vm", "list").status == 0 }
     }
