@@ -20,13 +20,7 @@ struct LibvirtHook: ParsableCommand {
     @Argument(help: "What happens.") var operation: String
     @Argument(parsing: .allUnrecognized, help: "The rest of what libvirt says.") var rest: [String] = []
 
-    /// What the agent is told of; for anything else it is not disturbed.
-    private static let told = [
-        "qemu": ["prepare", "start", "release"], "network": ["port-created", "port-deleted", "plugged", "unplugged"],
-    ]
-
     func run() throws {
-        guard Self.told[kind]?.contains(operation) ?? false else { return }
         let body = HookBody(kind: kind, object: object, operation: operation, document: Self.standardInput())
         do throws(LeasingError) {
             // libvirt waits, with the domain locked: an agent that hangs counts as away. One that starts answers in half a
