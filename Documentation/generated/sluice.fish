@@ -361,7 +361,7 @@ complete -c 'sluice' -n '__sluice_should_offer_completions_for_flags_or_options 
 complete -c 'sluice' -n '__sluice_should_offer_completions_for_flags_or_options "sluice doctor" o output' -l 'output' -s 'o' -d 'How to print: table, wide (more columns), json, yaml, name (one name a line).' -rfka 'table wide json yaml name'
 complete -c 'sluice' -n '__sluice_should_offer_completions_for_flags_or_options "sluice doctor" socket' -l 'socket' -d 'The agent\'s socket.' -rF
 complete -c 'sluice' -n '__sluice_should_offer_completions_for_flags_or_options "sluice doctor" state' -l 'state' -d 'Where the records are, when no agent runs.' -rfa '(__sluice_complete_directories)'
-complete -c 'sluice' -n '__sluice_should_offer_completions_for_flags_or_options "sluice doctor" message' -l 'message' -d 'Explain a message of libvirt or QEMU instead of looking at the host.' -rfka ''
+complete -c 'sluice' -n '__sluice_should_offer_completions_for_flags_or_options "sluice doctor" message' -l 'message' -d 'Explain a message of libvirt, QEMU or the kernel instead of looking at the host.' -rfka ''
 complete -c 'sluice' -n '__sluice_should_offer_completions_for_flags_or_options "sluice doctor" version' -l 'version' -d 'Show the version.'
 complete -c 'sluice' -n '__sluice_should_offer_completions_for_flags_or_options "sluice doctor" h help' -s 'h' -l 'help' -d 'Show help information.'
 complete -c 'sluice' -n '__sluice_should_offer_completions_for_flags_or_options "sluice snapshot" f file' -s 'f' -l 'file' -d 'Write to FILE, which must not exist, instead of standard output.' -rF

@@ -174,7 +174,7 @@ struct API: Sendable {
         case .plans: return try await plan(request)
         case .applies: return try await apply(request)
         case .virtual(let resource): return try await perform(resource, request)
-        case .faults: return try Self.response(Diagnosis.faults(of: manager.host).map(FaultView.init))
+        case .faults: return try Self.response(keeper.faults.map(FaultView.init))
         }
     }
 

@@ -68,6 +68,7 @@ public struct Daemon: Sendable {
             kernel: kernel, manager: manager, ledger: ledger, declared: declared, hub: hub, work: work,
             onPools: { for work in virtualWork { work.add() } }, options: options, logger: logger, loop: loop)
         keeper.readNames(of: host)
+        keeper.readFacts()
         let logger = logger
         let virtualizations = zip(options.libvirt ?? [Virtualization.system], virtualWork).map { uri, work in
             Virtualization(

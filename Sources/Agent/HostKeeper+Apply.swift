@@ -214,6 +214,6 @@ extension HostKeeper {
                 return report.statistics.map { (function, $0) }
             }
         }
-        return metrics.text(manager: manager, drift: drift.count, counters: counters)
+        return metrics.text(manager: manager, faults: faults, drift: drift.count, counters: counters)
     }
 }

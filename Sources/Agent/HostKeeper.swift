@@ -1,4 +1,5 @@
 internal import AgentAPI
+internal import Diagnosis
 internal import HostFile
 internal import Leasing
 internal import Logging
@@ -45,6 +46,8 @@ final class HostKeeper: Sendable {
         /// The names of the host's models.
         var names = PCINames()
         var models: Set<PCIModel> = []
+        /// What faults are told from beside the host itself.
+        var facts = KernelFacts()
         /// When the look at the host that is under way began; the health check looks at it.
         var refreshBegan: ContinuousClock.Instant?
 
@@ -231,6 +234,7 @@ final class HostKeeper: Sendable {
             manager.update(host: host, pools: pools)
             onPools()
             readNames(of: host)
+            readFacts()
             return host
         }
         metrics.hostRead()
@@ -250,6 +254,15 @@ final class HostKeeper: Sendable {
         let names = PCINames.load(for: models, files: LiveFileTree())
         state.withLock { ($0.models, $0.names) = (models, names) }
     }
+
+    /// What cannot be read is not told of.
+    func readFacts() {
+        guard let facts = try? KernelFacts(reading: kernel.files) else { return }
+        state.withLock { $0.facts = facts }
+    }
+
+    /// What is wrong with the host now.
+    var faults: [Fault] { Diagnosis.faults(of: manager.host, state.withLock { $0.facts }) }
 
     private func tellDifferences(_ before: Host, _ after: Host) async {
         let old = Set(before.functions.filter(\.isAssignable).map(\.pci.address))

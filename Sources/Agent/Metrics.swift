@@ -44,7 +44,9 @@ final class Metrics: Sendable {
     func hostRead() { state.withLock { $0.reads += 1 } }
 
     /// All figures of now; the counters of VFs when they are given.
-    func text(manager: LeaseManager, drift: Int, counters: [(Function, VirtualFunctionStatistics)]?) -> String {
+    func text(manager: LeaseManager, faults: [Fault], drift: Int, counters: [(Function, VirtualFunctionStatistics)]?)
+        -> String
+    {
         let state = state.withLock { $0 }
         var page = Page()
         var functions: [[String]: Int] = [:]
@@ -92,9 +94,9 @@ final class Metrics: Sendable {
             "sluice_drift", "gauge", "Devices that are not as declared and are not repaired, because they are in use")
         page.sample("sluice_drift", [:], "\(drift)")
         page.family("sluice_faults", "gauge", "Faults that are known, by severity")
-        let faults = Dictionary(grouping: Diagnosis.faults(of: manager.host), by: \.severity)
+        let bySeverity = Dictionary(grouping: faults, by: \.severity)
         for severity in Fault.Severity.allCases {
-            page.sample("sluice_faults", ["severity": severity.rawValue], "\(faults[severity]?.count ?? 0)")
+            page.sample("sluice_faults", ["severity": severity.rawValue], "\(bySeverity[severity]?.count ?? 0)")
         }
         if let counters { add(counters, &page) }
         return page.text

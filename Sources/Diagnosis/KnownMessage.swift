@@ -1,7 +1,7 @@
-/// A message of libvirt or QEMU whose cause is known.
+/// A message of libvirt, QEMU or the kernel whose cause is known.
 ///
 /// The texts are those of the sources: libvirt's bridge_driver.c, virnetdev.c, virhostdev.c, virpci.c and domain_addr.c,
-/// and QEMU's hw/vfio.
+/// QEMU's hw/vfio, and Linux' drivers/pci/iov.c, drivers/vfio and drivers/iommu.
 public struct KnownMessage: Sendable {
     /// The fault that it means.
     public var id: String
@@ -16,7 +16,8 @@ public struct KnownMessage: Sendable {
 
     /// The fault that a pasted or caught message means; nil when it is not known.
     public static func fault(in message: String) -> Fault? {
-        let text = message.lowercased()
+        // Terminals and logs break lines where they please.
+        let text = message.lowercased().split(whereSeparator: \.isWhitespace).joined(separator: " ")
         guard let known = all.first(where: { $0.parts.allSatisfy { text.contains($0.lowercased()) } }) else {
             return nil
         }
@@ -131,6 +132,52 @@ public struct KnownMessage: Sendable {
             "pf.noVFs", "a port has no VFs", ["Could not get Virtual functions on"],
             cause: "the network's port is not there, or cannot have VFs",
             ["sluice list shows the ports", "sluice network sync keeps the network as its pool is"]),
+        KnownMessage(
+            "pf.vfsInTheWay", "a port has VFs already", ["VFs already enabled"],
+            cause:
+                "the kernel changes a number of VFs only by way of none, which takes them away from whoever uses them",
+            ["sluice plan shows who uses them", "sluice apply removes and makes them when nobody does"]),
+        KnownMessage(
+            "pf.noMemorySpace", "the firmware gives a port no room for VFs", ["not enough MMIO resources for SR-IOV"],
+            cause:
+                "the VFs' registers need address space that the firmware has not reserved; the write ends with ENOMEM",
+            [
+                "enable SR-IOV and Above 4G Decoding in the firmware",
+                "or boot with pci=realloc, so that the kernel looks for room itself",
+            ]),
+        KnownMessage(
+            "pf.noMemorySpace", "the firmware gives a port no bus numbers for VFs", ["SR-IOV: bus number out of range"],
+            cause: "the VFs need more bus numbers than the bridge above the port has",
+            ["enable ARI and SR-IOV in the firmware", "or boot with pci=assign-busses"]),
+        KnownMessage(
+            "pf.driver", "a port's driver cannot make VFs", ["Driver does not support SR", "configuration via sysfs"],
+            cause:
+                "the port has no driver, or one that does not make VFs (vfio-pci does not by default); ENOENT says the same",
+            ["sluice show PORT names its driver", "bind it to its network driver"]),
+        KnownMessage(
+            "pf.fewerVFs", "a port made fewer VFs than were asked for", ["VFs requested; only", "enabled"],
+            cause: "the driver or the card's firmware has a lower limit",
+            ["sluice show PORT shows how many it has", "NVIDIA: mlxconfig set NUM_OF_VFS, then a cold restart"]),
+        KnownMessage(
+            "iommu.reservedRegion", "the firmware keeps memory of the device",
+            ["ineligible for IOMMU domain attach due to platform RMRR"],
+            cause: "a reserved region (RMRR) that the firmware uses all the time; HPE's servers have them",
+            ["HPE: advisory c04781229, conrep switches the region off for the slot", "or another slot"]),
+        KnownMessage(
+            "host.noInterruptRemapping", "interrupts cannot be remapped", ["No interrupt remapping support"],
+            cause: "without it a guest could send any interrupt of the host, so VFIO refuses",
+            [
+                "enable VT-d with interrupt remapping in the firmware (x2APIC)",
+                "only where every guest is trusted: vfio_iommu_type1.allow_unsafe_interrupts=1",
+            ]),
+        KnownMessage(
+            "vf.held", "a VF that is to be removed is used", ["Relaying device request to user"],
+            cause: "somebody removes VFs while a virtual machine or a program has one open; the kernel waits for it",
+            ["sluice list names its holder", "end it, or let it be and keep the number of VFs"]),
+        KnownMessage(
+            "vf.slowMemory", "a device's memory cannot be mapped", ["Failed to mmap", "Performance may be slow"],
+            cause: "a driver of the host, often the framebuffer of the firmware, has the device's memory",
+            ["boot with video=efifb:off", "cat /proc/iomem shows who has it"]),
         KnownMessage(
             "vf.notVirtual", "the address is not a VF's", ["supported on SR-IOV Virtual Functions only"],
             cause: "an interface of type hostdev is for VFs; a whole port has no VF settings",

@@ -6,7 +6,7 @@ public import PCI
 ///
 /// What is collected: the PCI functions with their readable attributes (of the configuration space the part that holds
 /// capabilities), their netdevs and NVMe controllers, NUMA nodes, IOMMU groups, rtnetlink's answers on links, addresses
-/// and default routes of every network namespace, the kernel's release and command line, mount points and swaps of
+/// and default routes of every network namespace, the names of the firmware's ACPI tables, the kernel's release and command line, mount points and swaps of
 /// block devices, and of processes only those that have a VFIO device open: their names, and of their command lines only
 /// a domain's name and UUID. Nothing is read that could hold a password.
 public struct SnapshotWriter {
@@ -49,6 +49,7 @@ public struct SnapshotWriter {
                 }
             }
         }
+        try recordFirmware()
         try recordNetlink()
         try recordProc()
     }
@@ -149,6 +150,21 @@ public struct SnapshotWriter {
                 block.attribute("container", namespace.container.map { $0 + "\n" })
                 block.messages(namespace.links)
             }
+        }
+    }
+
+    /// Which tables the firmware has, and whether VFIO goes without interrupt remapping.
+    private mutating func recordFirmware() throws {
+        // Of the tables only the names: their content is long, and says nothing that is read here.
+        let tables = try files.entries("/sys/firmware/acpi/tables") ?? []
+        if !tables.isEmpty {
+            device("/firmware/acpi/tables") { block in
+                for table in tables.sorted() where table.utf8.count == 4 { block.attribute(table, "\n") }
+            }
+        }
+        let path = "/module/vfio_iommu_type1/parameters"
+        if let value = try files.bytes("/sys\(path)/allow_unsafe_interrupts") {
+            device(path) { $0.attribute("allow_unsafe_interrupts", value) }
         }
     }
 

@@ -19,14 +19,14 @@ struct Doctor: ParsableCommand {
     @OptionGroup var source: HostOptions
     @OptionGroup var format: OutputOptions
     @OptionGroup var agent: AgentLocation
-    @Option(name: .long, help: "Explain a message of libvirt or QEMU instead of looking at the host.")
+    @Option(name: .long, help: "Explain a message of libvirt, QEMU or the kernel instead of looking at the host.")
     var message: String?
 
     func run() throws {
         if let message { return try explain(message) }
-        let (host, _) = try source.host(agent)
+        let (host, kernel) = try source.host(agent)
         if format.output == .table || format.output == .wide { source.tellWhatIsHidden() }
-        try show(Diagnosis.faults(of: host))
+        try show(Diagnosis.faults(of: host, KernelFacts(reading: kernel.files)))
     }
 
     private func explain(_ message: String) throws {

@@ -25,7 +25,7 @@ struct DiagnosisTests {
         let healthy = try host { host in
             for index in host.functions.indices { host.functions[index].link?.flags.insert(.up) }
         }
-        #expect(Diagnosis.faults(of: healthy).isEmpty, "\(Diagnosis.faults(of: healthy))")
+        #expect(Diagnosis.faults(of: healthy, KernelFacts()).isEmpty, "\(Diagnosis.faults(of: healthy, KernelFacts()))")
     }
 
     @Test("Each fault is found, the worst first, with its device, evidence and a remedy")
@@ -41,10 +41,124 @@ struct DiagnosisTests {
                 Holder(.lease(id: "9AAAAA", consumer: "person:c", state: nil), through: "vf"),
             ]
         }
-        let faults = Diagnosis.faults(of: sick)
+        let faults = Diagnosis.faults(of: sick, KernelFacts())
         #expect(faults.map(\.id) == ["host.noIOMMU", "pf.down", "vf.quarantined", "lease.lost"])
         #expect(faults[2].evidence == ["lease 7Q4M2K of person:a is quarantined: no reset"])
         #expect(faults[2].remedies.contains { $0.contains("sluice lease repair 7Q4M2K") })
         #expect(faults.allSatisfy { !$0.remedies.isEmpty && !$0.evidence.isEmpty })
+    }
+
+    // MARK: One fault each, with the evidence and without it
+
+    private func ids(_ host: Host, _ facts: KernelFacts) -> [String] {
+        Diagnosis.faults(of: host, facts).map(\.id).filter { $0 != "pf.down" }
+    }
+
+    @Test("Without an IOMMU it is said whether the firmware or the kernel lacks it")
+    func noIOMMU() throws {
+        let host = try host { $0.hasIOMMU = false }
+        func fault(_ facts: KernelFacts) throws -> Fault {
+            try #require(Diagnosis.faults(of: host, facts).first { $0.id == "host.noIOMMU" })
+        }
+        let off = try fault(KernelFacts(commandLine: ["ro", "intel_iommu=off"], iommuTables: ["DMAR"]))
+        #expect(off.remedies == ["take intel_iommu=off off the kernel's command line"])
+        #expect(off.evidence.contains("the firmware has it: /sys/firmware/acpi/tables/DMAR"))
+        let firmware = try fault(KernelFacts(commandLine: ["ro"], iommuTables: []))
+        #expect(firmware.remedies.first?.contains("firmware") ?? false)
+        #expect(firmware.evidence.contains { $0.contains("no DMAR, IVRS or IORT") })
+        let unknown = try fault(KernelFacts())
+        #expect(unknown.remedies.count == 2 && unknown.evidence == ["/sys/kernel/iommu_groups is empty"])
+    }
+
+    @Test("Guests that may send any interrupt are told of, on a host that has something to give them")
+    func unsafeInterrupts() throws {
+        #expect(ids(try host(), KernelFacts(allowsUnsafeInterrupts: true)) == ["host.unsafeInterrupts"])
+        #expect(
+            ids(Host(nodes: [], hasIOMMU: true, functions: [], links: []), KernelFacts(allowsUnsafeInterrupts: true))
+                .isEmpty)
+    }
+
+    @Test("A function that is bound to VFIO beside one of the host, in one group, cannot be passed through")
+    func groups() throws {
+        let sick = try host { host in
+            let vfs = host.functions.indices.filter { host.functions[$0].pci.physicalFunction != nil }
+            host.functions[vfs[0]].pci.driver = "vfio-pci"
+            host.functions[vfs[1]].pci.driver = "igbvf"
+            for index in vfs { host.functions[index].pci.iommuGroup = 7 }
+        }
+        let fault = try #require(Diagnosis.faults(of: sick, KernelFacts()).first { $0.id == "iommu.groupNotViable" })
+        #expect(fault.evidence.count == 1 && fault.evidence[0].contains("igbvf"))
+        var mended = sick
+        for index in mended.functions.indices where mended.functions[index].pci.driver == "igbvf" {
+            mended.functions[index].pci.driver = nil
+        }
+        #expect(ids(mended, KernelFacts()).isEmpty)
+    }
+
+    @Test(
+        "Memory that the firmware keeps of a device is an obstacle, unless it is relaxable or nobody passes it through")
+    func reservedRegions() throws {
+        func group(_ kind: String) throws -> KernelFacts {
+            let text = """
+                P: /kernel/iommu_groups/7
+                A: type=DMA\\n
+                A: reserved_regions=0x00000000bdf6f000 0x00000000bdf7efff \(kind)\\n
+
+                """
+            return try KernelFacts(reading: RecordedTree(Array(text.utf8)))
+        }
+        func host(_ driver: String) throws -> Host {
+            try self.host { host in
+                let vf = host.functions.firstIndex { $0.pci.physicalFunction != nil }
+                if let vf { (host.functions[vf].pci.driver, host.functions[vf].pci.iommuGroup) = (driver, 7) }
+            }
+        }
+        let fault = try #require(
+            try Diagnosis.faults(of: host("vfio-pci"), group("direct")).first { $0.id == "iommu.reservedRegion" })
+        #expect(fault.evidence == ["/sys/kernel/iommu_groups/7/reserved_regions: 0xbdf6f000–0xbdf7efff direct"])
+        #expect(try ids(host("vfio-pci"), group("direct-relaxable")).isEmpty)
+        #expect(try ids(host("igbvf"), group("direct")).isEmpty)
+    }
+
+    @Test("A drive of the host whose model is among those for vfio-pci is told of before it is lost at a boot")
+    func storage() throws {
+        func sick(_ holders: [Holder]) throws -> Host {
+            try host { host in
+                // A function of the port's, as if it were an NVMe drive.
+                guard let drive = host.functions.firstIndex(where: { $0.pci.physicalFunction != nil }) else { return }
+                host.functions[drive].pci.classCode = PCIClass(rawValue: 0x010802)
+                host.functions[drive].holders = holders
+            }
+        }
+        let used = try sick([Holder(.mount("/"), through: "nvme0n1p2")])
+        let model = try #require(used.functions.first { $0.pci.classCode.isStorage }).pci.model
+        let ids = KernelFacts(commandLine: ["quiet", "vfio-pci.ids=8086:10ed,\(model)"])
+        #expect(self.ids(used, ids) == ["storage.takenAtBoot"])
+        #expect(self.ids(used, KernelFacts(commandLine: ["vfio-pci.ids=8086:10ed"])).isEmpty)
+        #expect(self.ids(try sick([]), ids).isEmpty)
+    }
+
+    @Test("The facts are read of a recorded host too")
+    func facts() throws {
+        let text = """
+            P: /proc
+            A: cmdline=BOOT_IMAGE=/vmlinuz ro intel_iommu=on\\n
+
+            P: /firmware/acpi/tables
+            A: APIC=\\n
+            A: DMAR=\\n
+
+            P: /module/vfio_iommu_type1/parameters
+            A: allow_unsafe_interrupts=Y\\n
+
+            P: /kernel/iommu_groups/7
+            A: type=DMA\\n
+            A: reserved_regions=0x00000000bdf6f000 0x00000000bdf7efff direct\\n
+
+            """
+        let facts = try KernelFacts(reading: try RecordedTree(Array(text.utf8)))
+        #expect(facts.commandLine == ["BOOT_IMAGE=/vmlinuz", "ro", "intel_iommu=on"])
+        #expect(facts.iommuTables == ["DMAR"] && facts.allowsUnsafeInterrupts)
+        #expect(facts.groups.first?.reservedRegions.first?.kind == "direct")
     }
 }

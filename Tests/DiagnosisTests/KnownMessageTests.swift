@@ -51,6 +51,27 @@ struct KnownMessageTests {
                 "domain.cannotMigrate",
                 "Requested operation is not valid: cannot migrate a domain with <hostdev mode='subsystem' type='pci'>"
             ),
+            ("vf.vlanTrunk", "unsupported configuration: vlan trunking is not supported by SR-IOV network devices"),
+            ("vf.driver", "internal error: Failed to load PCI driver module vfio_pci: administratively prohibited"),
+            (
+                "domain.cachingMode",
+                "qemu-system-x86_64: -device vfio-pci: Device assignment is not allowed without enabling caching-mode=on for Intel IOMMU."
+            ),
+            ("pf.vfsInTheWay", "igb 0000:04:00.0: 7 VFs already enabled. Disable before enabling 4 VFs"),
+            ("pf.noMemorySpace", "ixgbe 0000:04:00.0: not enough MMIO resources for SR-IOV"),
+            ("pf.driver", "vfio-pci 0000:04:00.0: Driver does not support SRIOV configuration via sysfs"),
+            ("pf.driver", "vfio-pci 0000:04:00.0: Driver does not support SR-IOV configuration via sysfs"),
+            ("pf.fewerVFs", "mlx5_core 0000:04:00.0: 16 VFs requested; only 8 enabled"),
+            (
+                "iommu.reservedRegion",
+                "vfio-pci 0000:04:00.0: Firmware has requested this device have a 1:1 IOMMU mapping: Device is ineligible for IOMMU domain attach due to platform RMRR requirement.  Contact your platform vendor."
+            ),
+            (
+                "host.noInterruptRemapping",
+                "vfio_iommu_type1_attach_group: No interrupt remapping support.  Use the module param \"allow_unsafe_interrupts\" to enable VFIO IOMMU support on this platform"
+            ),
+            ("vf.held", "vfio-pci 0000:04:10.0: Relaying device request to user (#10)"),
+            ("vf.slowMemory", "vfio-pci: Failed to mmap 0000:0a:00.0 BAR 1. Performance may be slow"),
             (
                 "vf.settingRefused",
                 "Cannot set interface MAC to 52:54:00:00:00:01 for ifname eno49 vf 3: Operation not permitted"
@@ -60,6 +81,17 @@ struct KnownMessageTests {
         let fault = try #require(KnownMessage.fault(in: text))
         #expect(fault.id == id && !fault.remedies.isEmpty && fault.evidence == ["the message: \(text)"])
     }
+
+    @Test(
+        "It is known in whatever a terminal or a log puts around it",
+        arguments: [
+            "error: Failed to start domain 'z-k8s-n-2'\nerror: internal error: network 'eno49-sr-iov' requires exclusive\n  access to interfaces, but none are available\n",
+            "Nov 27 06:10:11 host libvirtd[1234]: internal error: network 'a' requires exclusive access to interfaces, but none are available",
+            "2026-11-27 06:10:11.123+0000: 1234: error : networkAllocatePort:4321 : internal error: network 'a' requires exclusive access to interfaces, but none are available",
+            "libvirt.libvirtError: internal error: network 'a' requires exclusive access to interfaces, but none are available\n\n  File \"nova/virt/libvirt/guest.py\"",
+            "INTERNAL ERROR: NETWORK 'A' REQUIRES EXCLUSIVE ACCESS TO INTERFACES, BUT NONE ARE AVAILABLE",
+        ])
+    func surroundings(text: String) { #expect(KnownMessage.fault(in: text)?.id == "pool.exhausted") }
 
     @Test("Anything else is not", arguments: ["", "error: Permission denied", "network 'default' is active"])
     func unknown(text: String) { #expect(KnownMessage.fault(in: text) == nil) }

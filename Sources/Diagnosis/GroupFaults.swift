@@ -1,0 +1,54 @@
+internal import PCI
+internal import SRIOV
+
+extension Diagnosis {
+    /// What keeps a function that is bound to VFIO from being opened.
+    static func groupFaults(_ host: Host, _ facts: KernelFacts) -> [Fault] {
+        let bound = host.functions.filter { $0.pci.isBoundToVFIO }
+        let groups = Dictionary(facts.groups.map { ($0.number, $0) }, uniquingKeysWith: { first, _ in first })
+        return bound.compactMap { notViable($0, host) }
+            + bound.compactMap { function in
+                function.pci.iommuGroup.flatMap { groups[$0] }.flatMap { reserved($0, function) }
+            }
+    }
+
+    /// Another function of the group is used by the host (vfio_dev_viable in drivers/vfio; bridges do not count).
+    private static func notViable(_ function: Function, _ host: Host) -> Fault? {
+        guard let group = function.pci.iommuGroup else { return nil }
+        let others = host.functions.filter { other in
+            other.pci.iommuGroup == group && !other.pci.classCode.isBridge
+                && other.pci.driver.map { !PCIFunction.isVFIODriver($0) } ?? false
+        }
+        guard let other = others.first else { return nil }
+        return Fault(
+            "iommu.groupNotViable", "\(function.name) shares IOMMU group \(group) with a device of the host",
+            severity: .error, subject: "\(function.pci.address)",
+            evidence: others.map {
+                "\($0.name) (\($0.pci.address)) of group \(group) is bound to \($0.pci.driver ?? "")"
+            },
+            cause: "all functions of a group go to one virtual machine: QEMU says \"group \(group) is not viable\"",
+            remedies: [
+                "bind it too: passthrough of \(other.pci.address) with driver: vfio-pci in the host file, when the host can do without it",
+                "put the card into another slot, or enable ACS in the firmware",
+            ])
+    }
+
+    /// Memory that the firmware keeps for the device. What is `direct-relaxable` (USB, graphics) is no obstacle
+    /// (iommu_get_group_resv_regions and device_is_rmrr_locked in drivers/iommu).
+    private static func reserved(_ group: IOMMUGroup, _ function: Function) -> Fault? {
+        let regions = group.reservedRegions.filter { $0.kind == "direct" }
+        guard !regions.isEmpty else { return nil }
+        return Fault(
+            "iommu.reservedRegion", "the firmware keeps memory of \(function.name)", severity: .error,
+            subject: "\(function.pci.address)",
+            evidence: regions.map { region in
+                "/sys/kernel/iommu_groups/\(group.number)/reserved_regions: "
+                    + "0x\(String(region.start, radix: 16))–0x\(String(region.end, radix: 16)) direct"
+            },
+            cause: "the kernel refuses to pass it through (\"ineligible … due to platform RMRR requirement\")",
+            remedies: [
+                "HPE: advisory c04781229, conrep switches the region off for the slot",
+                "take a VF of it instead, or another slot",
+            ])
+    }
+}
