@@ -9,13 +9,21 @@ enum NodeAccess {
     /// Throws `access.vfioNode` when a domain's QEMU will not be allowed to open the VFIO node of one of its functions. QEMU
     /// would end with "Permission denied".
     static func check(_ domain: DomainDescription, on host: Host) throws(LeasingError) {
-        let nodes = domain.functions.compactMap { address in
-            host[address].flatMap { function in function.pci.iommuGroup.map { (function, "/dev/vfio/\($0)") } }
-        }
-        for (function, path) in nodes {
-            try checkOwner(path, of: function, domain)
-            try checkAppArmor(path, of: function, domain)
-        }
+        for address in domain.functions { try check(address, in: domain, on: host, isAttached: false) }
+    }
+
+    /// Throws `access.vfioNode` when a running domain's QEMU will not be allowed to open the VFIO node of a function that it
+    /// is about to get.
+    static func checkBeforeAttach(
+        _ address: PCIAddress, in domain: DomainDescription, on host: Host
+    ) throws(LeasingError) { try check(address, in: domain, on: host, isAttached: true) }
+
+    private static func check(
+        _ address: PCIAddress, in domain: DomainDescription, on host: Host, isAttached: Bool
+    ) throws(LeasingError) {
+        guard let function = host[address], let group = function.pci.iommuGroup else { return }
+        try checkOwner("/dev/vfio/\(group)", of: function, domain)
+        try checkAppArmor("/dev/vfio/\(group)", of: function, domain, isAttached: isAttached)
     }
 
     /// QEMU runs as a user who may not open the node, and libvirt has been told not to hand nodes over
@@ -44,38 +52,24 @@ enum NodeAccess {
                 + "or a udev rule: SUBSYSTEM==\"vfio\", GROUP=\"kvm\", MODE=\"0660\"")
     }
 
-    /// The profile that libvirt has written for the domain lacks the node (older ones forgot those of networks, LP#1775777),
-    /// or an administrator's rule forbids it.
+    /// An administrator's rule forbids the node, or the profile that libvirt has written for the domain lacks it: a function
+    /// that comes of a network is found only after that (LP#1775777; still so in libvirt 11.3).
     private static func checkAppArmor(
-        _ path: String, of function: Function, _ domain: DomainDescription
+        _ path: String, of function: Function, _ domain: DomainDescription, isAttached: Bool
     ) throws(LeasingError) {
         let isConfined = domain.element.elements("seclabel").contains {
             $0["model"] == "apparmor" && $0["type"] != "none"
         }
-        guard isConfined, let profile = AppArmorProfile(ofDomain: domain.uuid), !profile.allows(path) else { return }
-        throw denied(path, of: function, domain.name, isForbidden: profile.denies(path))
-    }
-
-    /// Throws `access.vfioNode` when a rule forbids a running domain the node of a function that it is about to get. That a
-    /// rule is missing says nothing: libvirt adds it when it attaches the function.
-    static func checkBeforeAttach(_ lease: Lease, to domain: Domain, on host: Host) throws(LeasingError) {
-        guard let function = host[lease.address], let group = function.pci.iommuGroup else { return }
-        let path = "/dev/vfio/\(group)"
-        guard let profile = AppArmorProfile(ofDomain: domain.uuid), profile.denies(path) else { return }
-        throw denied(path, of: function, domain.name, isForbidden: true)
-    }
-
-    private static func denied(
-        _ path: String, of function: Function, _ domain: String, isForbidden: Bool
-    ) -> LeasingError {
-        let local = "/etc/apparmor.d/local/abstractions/libvirt-qemu"
-        return LeasingError(
+        guard isConfined, let profile = AppArmorProfile(ofDomain: domain.uuid) else { return }
+        // To what is attached to a running domain libvirt adds the rule itself.
+        guard profile.denies(path) || !isAttached && !profile.allows(path) else { return }
+        throw LeasingError(
             LeasingError.Code(rawValue: "access.vfioNode"),
-            "AppArmor will not let QEMU of \(domain) open \(path) (\(function.name)): "
-                + (isForbidden ? "a rule forbids it" : "its profile has no rule for it"),
-            remedy: isForbidden
+            "AppArmor will not let QEMU of \(domain.name) open \(path) (\(function.name)): "
+                + (profile.denies(path) ? "a rule forbids it" : "libvirt's profile of the domain has no rule for it"),
+            remedy: profile.denies(path)
                 ? "take the deny rule for /dev/vfio away: grep -r 'deny.*/dev/vfio' /etc/apparmor.d"
-                : "write the line \"/dev/vfio/* rw,\" into \(local)")
+                : "echo '/dev/vfio/[0-9]* rw,' >>/etc/apparmor.d/local/abstractions/libvirt-qemu, and start it again")
     }
 
     /// All groups of a user: QEMU has the supplementary ones too, kvm among them.

@@ -47,7 +47,9 @@ extension Virtualization {
                 state.withLock { state in for lease in granted { state.attaching[lease.address] = domain.uuid } }
                 for lease in leases {
                     try checkGroup(of: lease)
-                    try NodeAccess.checkBeforeAttach(lease, to: domain, on: manager.observedHost)
+                    if let live = domain.live {
+                        try NodeAccess.checkBeforeAttach(lease.address, in: live, on: manager.observedHost)
+                    }
                 }
                 for (lease, device) in zip(leases, devices) {
                     let element = device.live(lease.address, settings, failover: body.failover)
