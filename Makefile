@@ -17,10 +17,12 @@ setup: ## install what the other targets need, and say it before
 build: setup ## build sluice and sluiced for debugging
 	@$(SWIFT_BUILD) --product sluice
 	@$(SWIFT_BUILD) --product sluiced
+	@$(SWIFT_BUILD) --product sluice-libvirt-hook
 
 release: setup ## build the stripped programs that install installs
 	@$(SWIFT_BUILD) $(RELEASE) --product sluice -Xlinker -s
 	@$(SWIFT_BUILD) $(RELEASE) --product sluiced -Xlinker -s
+	@$(SWIFT_BUILD) $(RELEASE) --product sluice-libvirt-hook -Xlinker -s
 
 run: setup ## apply an example in the lab, or list and plan on this machine's own SR-IOV ports
 	@scripts/run

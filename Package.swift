@@ -13,6 +13,7 @@ let package = Package(
     products: [
         .executable(name: "sluice", targets: ["sluice"]),
         .executable(name: "sluiced", targets: ["sluiced"]),
+        .executable(name: "sluice-libvirt-hook", targets: ["sluice-libvirt-hook"]),
         .library(name: "SluiceTesting", targets: ["SluiceTesting"]),
     ],
     dependencies: [
@@ -64,6 +65,9 @@ let package = Package(
             name: "sluiced",
             dependencies: ["Agent", .product(name: "ArgumentParser", package: "swift-argument-parser")],
             swiftSettings: settings),
+        .executableTarget(
+            name: "sluice-libvirt-hook", swiftSettings: settings,
+            linkerSettings: [.unsafeFlags(["-static-executable"])]),
         .target(name: "SluiceTesting", dependencies: ["SRIOV"], swiftSettings: settings),
         .executableTarget(
             name: "sluice",

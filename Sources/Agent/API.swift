@@ -24,7 +24,12 @@ struct API: Sendable {
         do {
             return try await answer(request, peer)
         } catch {
-            return Self.response(Self.problem(error))
+            let problem = Self.problem(error)
+            guard request.headers[.accept] == "text/plain" else { return Self.response(problem) }
+            // As the command line shows it: for libvirt's hook, which only passes it on.
+            return Response(
+                status: .init(code: problem.status), headers: [.contentType: "text/plain; charset=utf-8"],
+                body: ResponseBody(byteBuffer: ByteBuffer(string: "\(problem.error)")))
         }
     }
 
@@ -89,12 +94,12 @@ struct API: Sendable {
             // A lease that its client has given up waiting for would be nobody's: only one that can be asked for again
             // with the same key waits.
             let waits = resource != .leases || request.headers[Self.idempotencyKey] != nil
-            try await allowChange(peer, waits: waits)
+            try await allowChange(resource, peer, waits: waits)
         }
         return try await perform(resource, request, peer)
     }
 
-    private func allowChange(_ peer: Peer?, waits: Bool) async throws {
+    private func allowChange(_ resource: Resource, _ peer: Peer?, waits: Bool) async throws {
         switch peer {
         case .certificate: break
         case .user(let uid) where uid == 0 || changeUIDs.contains(uid): break
@@ -104,7 +109,8 @@ struct API: Sendable {
                 detail: "\(peer?.name ?? "an unknown user") may look, and change nothing",
                 code: LeasingError.Code.forbidden.rawValue, remedy: "ask as root, or start the agent with --allow-uid")
         }
-        if keeper.options.isObserveOnly {
+        // A hook is answered all the same: an agent that only looks keeps no machine from its start.
+        if keeper.options.isObserveOnly, resource != .virtual(.hooks) {
             throw Problem(
                 status: 409, title: "Conflict", detail: "the agent only observes (--observe-only)",
                 code: "agent.observeOnly", remedy: "start the agent without it")

@@ -21,7 +21,7 @@ struct Sluice: AsyncParsableCommand {
         version: version,
         subcommands: [
             List.self, Show.self, Topology.self, PlanCommand.self, Apply.self, PoolCommand.self,
-            LeaseCommand.self, VMCommand.self, NetworkCommand.self, Events.self, Doctor.self, LibvirtHook.self,
+            LeaseCommand.self, VMCommand.self, NetworkCommand.self, Events.self, Doctor.self,
             Snapshot.self, SchemaCommand.self,
         ])
 }

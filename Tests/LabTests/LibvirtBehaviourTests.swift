@@ -78,12 +78,11 @@ extension LabSuite {
                     "variant",
                     interface(try source("ens10 vf 1"), "<driver name='vfio' model='vfio-pci-none'/>")),
                 says: "Failed to load PCI driver module", fault: "vf.driver")
-            // A guest that may not lock its memory.
-            try expect(
-                try start(
-                    "locked", interface(try source("ens10 vf 1")),
-                    extra: "<memtune><hard_limit unit='MiB'>60</hard_limit></memtune>"),
-                says: "Cannot allocate memory", fault: "domain.memoryLocked")
+            // A guest that may not have its memory: the kernel ends QEMU, and libvirt can only say that it has gone.
+            let poor = try start(
+                "poor", interface(try source("ens10 vf 1")),
+                extra: "<memtune><hard_limit unit='MiB'>60</hard_limit></memtune>")
+            #expect(poor.status != 0 && poor.error.contains("closed the monitor"), "\(poor)")
             // A guest with an IOMMU of its own.
             try expect(
                 try start(

@@ -26,7 +26,7 @@ final class LibvirtFixture {
         if hooks {
             for hook in ["qemu", "network"] {
                 try Lab.run([
-                    "install", "-D", "-m", "755", "/src/packaging/libvirt-hooks/\(hook)",
+                    "install", "-D", "-m", "755", "/run/lab/sluice-libvirt-hook",
                     "/etc/libvirt/hooks/\(hook).d/sluice",
                 ])
             }
