@@ -6,7 +6,7 @@ FUZZ_SECONDS ?= 60
 SWIFT_BUILD = swift build
 RELEASE = --configuration release --static-swift-stdlib
 
-.PHONY: help setup build release run test lab-shell bench fuzz format check docs install clean
+.PHONY: help setup build release run test soak lab-shell bench fuzz format check docs install clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ run: setup ## apply an example in the lab, or list and plan on this machine's ow
 
 test: setup ## run all tests: here, and in the lab on a real kernel
 	@lab/lab build netdevsim & lab=$$!; $(SWIFT_BUILD) --build-tests || { kill $$lab; exit 1; }; wait $$lab && scripts/test
+
+soak: setup ## run the tests that take long, in the lab (a quarter of an hour)
+	@$(SWIFT_BUILD) --build-tests && scripts/test soak
 
 lab-shell: build ## a shell on the lab's kernel, with sluice on PATH
 	@lab/lab shell

@@ -969,7 +969,7 @@ _sluice_doctor() {
     repeating_flags=()
     non_repeating_flags=(--version -h --help)
     repeating_options=()
-    non_repeating_options=(--root --snapshot --output -o --socket --state --message)
+    non_repeating_options=(--root --snapshot --output -o --socket --state --message --explain)
     __sluice_offer_flags_options 0
 
     # Offer option value completions
@@ -995,6 +995,10 @@ _sluice_doctor() {
         return
         ;;
     '--message')
+        return
+        ;;
+    '--explain')
+        __sluice_add_completions -W 'access.vfioNode'$'\n''bridge.filtered'$'\n''domain.cachingMode'$'\n''domain.cannotMigrate'$'\n''domain.memoryLocked'$'\n''domain.noPorts'$'\n''host.noIOMMU'$'\n''host.noInterruptRemapping'$'\n''host.unsafeInterrupts'$'\n''iommu.groupNotViable'$'\n''iommu.reservedRegion'$'\n''lease.lost'$'\n''network.inactive'$'\n''pf.down'$'\n''pf.driver'$'\n''pf.fewerVFs'$'\n''pf.noMemorySpace'$'\n''pf.noVFs'$'\n''pf.vfsInTheWay'$'\n''pool.exhausted'$'\n''storage.takenAtBoot'$'\n''vf.driver'$'\n''vf.held'$'\n''vf.noReset'$'\n''vf.notVirtual'$'\n''vf.quarantined'$'\n''vf.settingRefused'$'\n''vf.slowMemory'$'\n''vf.vlanTrunk'
         return
         ;;
     esac

@@ -81,7 +81,7 @@ function __sluice_parse_tokens -S
         case 'events'
             __sluice_parse_subcommand 0 'follow' 'after=' 'last=' 'o/output=' 'socket=' 'state=' 'version' 'h/help'
         case 'doctor'
-            __sluice_parse_subcommand 0 'root=' 'snapshot=' 'o/output=' 'socket=' 'state=' 'message=' 'version' 'h/help'
+            __sluice_parse_subcommand 0 'root=' 'snapshot=' 'o/output=' 'socket=' 'state=' 'message=' 'explain=' 'version' 'h/help'
         case 'snapshot'
             __sluice_parse_subcommand 0 'f/file=' 'version' 'h/help'
         case 'schema'
@@ -362,6 +362,7 @@ complete -c 'sluice' -n '__sluice_should_offer_completions_for_flags_or_options 
 complete -c 'sluice' -n '__sluice_should_offer_completions_for_flags_or_options "sluice doctor" socket' -l 'socket' -d 'The agent\'s socket.' -rF
 complete -c 'sluice' -n '__sluice_should_offer_completions_for_flags_or_options "sluice doctor" state' -l 'state' -d 'Where the records are, when no agent runs.' -rfa '(__sluice_complete_directories)'
 complete -c 'sluice' -n '__sluice_should_offer_completions_for_flags_or_options "sluice doctor" message' -l 'message' -d 'Explain a message of libvirt, QEMU or the kernel instead of looking at the host.' -rfka ''
+complete -c 'sluice' -n '__sluice_should_offer_completions_for_flags_or_options "sluice doctor" explain' -l 'explain' -d 'Explain a fault, and show it where this host has it.' -rfka 'access.vfioNode bridge.filtered domain.cachingMode domain.cannotMigrate domain.memoryLocked domain.noPorts host.noIOMMU host.noInterruptRemapping host.unsafeInterrupts iommu.groupNotViable iommu.reservedRegion lease.lost network.inactive pf.down pf.driver pf.fewerVFs pf.noMemorySpace pf.noVFs pf.vfsInTheWay pool.exhausted storage.takenAtBoot vf.driver vf.held vf.noReset vf.notVirtual vf.quarantined vf.settingRefused vf.slowMemory vf.vlanTrunk'
 complete -c 'sluice' -n '__sluice_should_offer_completions_for_flags_or_options "sluice doctor" version' -l 'version' -d 'Show the version.'
 complete -c 'sluice' -n '__sluice_should_offer_completions_for_flags_or_options "sluice doctor" h help' -s 'h' -l 'help' -d 'Show help information.'
 complete -c 'sluice' -n '__sluice_should_offer_completions_for_flags_or_options "sluice snapshot" f file' -s 'f' -l 'file' -d 'Write to FILE, which must not exist, instead of standard output.' -rF

@@ -1,6 +1,7 @@
 internal import AgentAPI
 internal import Leasing
 internal import Libvirt
+internal import Logging
 internal import Netlink
 internal import PCI
 internal import SRIOV
@@ -15,6 +16,7 @@ extension Virtualization {
         guard !isObserveOnly else { return }
         switch call {
         case .domainPrepares(let domain):
+            await endLeftovers(of: domain.uuid)
             state.withLock {
                 $0.starting.insert(domain.uuid)
                 $0.wishes[domain.uuid] = domain.wishes
@@ -63,6 +65,17 @@ extension Virtualization {
             // The domain may be gone already; what is left is the function's cleaning.
             _ = try await manager.release(lease.id, actor: "libvirt")
         case .other: break
+        }
+    }
+
+    /// Ends what an earlier start that was cut short has left to a domain that starts anew: it would have it twice.
+    private func endLeftovers(of uuid: String) async {
+        for lease in manager.unopenedDomainLeases where lease.consumer == Consumer(.domain, uuid) {
+            do throws(LeasingError) {
+                if try manager.requester(of: lease) == "libvirt" { try await manager.endCutShort(lease) }
+            } catch {
+                logger.warning("lease \(lease.id): \(error.message)")
+            }
         }
     }
 

@@ -20,3 +20,23 @@ package struct FaultView: Codable, Sendable, Hashable {
         remedies = fault.remedies
     }
 }
+
+/// A fault in general, and as a host has it.
+package struct ExplanationView: Codable, Sendable, Hashable {
+    package var id: String
+    package var title: String
+    package var causes: [String]
+    package var remedies: [String]
+    package var messages: [String]
+    /// Where this host has it.
+    package var found: [FaultView]
+
+    package init(_ explanation: Explanation, _ faults: [Fault]) {
+        id = explanation.id
+        title = explanation.title
+        causes = explanation.causes
+        remedies = explanation.remedies
+        messages = explanation.messages
+        found = faults.map(FaultView.init)
+    }
+}

@@ -6,7 +6,7 @@ public import PCI
 ///
 /// What is collected: the PCI functions with their readable attributes (of the configuration space the part that holds
 /// capabilities), their netdevs and NVMe controllers, NUMA nodes, IOMMU groups, rtnetlink's answers on links, addresses
-/// and default routes of every network namespace, the names of the firmware's ACPI tables, the kernel's release and command line, mount points and swaps of
+/// and default routes of every network namespace, the names of the firmware's ACPI tables, the kernel's release, command line and bridge filters, mount points and swaps of
 /// block devices, and of processes only those that have a VFIO device open: their names, and of their command lines only
 /// a domain's name and UUID. Nothing is read that could hold a password.
 public struct SnapshotWriter {
@@ -180,7 +180,11 @@ public struct SnapshotWriter {
             let source = words.firstIndex(of: "-").map { words.dropFirst($0).prefix(3) } ?? []
             return (words.prefix(5) + source).joined(separator: " ")
         }
+        let bridge = "sys/net/bridge"
+        let filters = (try files.entries("/proc/\(bridge)") ?? []).filter { $0.hasPrefix("bridge-nf-call-") }.sorted()
+            .map { ($0, readable("/proc/\(bridge)/\($0)")) }
         device("/proc") { block in
+            for (name, value) in filters { block.attribute("\(bridge)/\(name)", value) }
             block.attribute("sys/kernel/osrelease", release)
             block.attribute("cmdline", commandLine)
             block.attribute("swaps", swaps)

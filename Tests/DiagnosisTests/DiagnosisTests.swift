@@ -48,6 +48,22 @@ struct DiagnosisTests {
         #expect(faults.allSatisfy { !$0.remedies.isEmpty && !$0.evidence.isEmpty })
     }
 
+    @Test("Whatever is found or recognised can be explained")
+    func explanations() {
+        let all = Dictionary(Explanation.all.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
+        #expect(all.count == Explanation.all.count)
+        for explanation in all.values {
+            #expect(!explanation.causes.isEmpty && !explanation.remedies.isEmpty, "\(explanation)")
+        }
+        let found = [
+            "bridge.filtered", "host.noIOMMU", "host.unsafeInterrupts", "iommu.groupNotViable", "iommu.reservedRegion",
+            "pf.down",
+            "storage.takenAtBoot", "vf.quarantined", "lease.lost",
+        ]
+        #expect(found.allSatisfy { all[$0] != nil })
+        #expect(all["pool.exhausted"]?.messages.first?.contains("requires exclusive access") ?? false)
+    }
+
     // MARK: One fault each, with the evidence and without it
 
     private func ids(_ host: Host, _ facts: KernelFacts) -> [String] {
@@ -136,6 +152,30 @@ struct DiagnosisTests {
         #expect(self.ids(used, ids) == ["storage.takenAtBoot"])
         #expect(self.ids(used, KernelFacts(commandLine: ["vfio-pci.ids=8086:10ed"])).isEmpty)
         #expect(self.ids(try sick([]), ids).isEmpty)
+    }
+
+    @Test("A bridge that joins machines and a card must not filter; one without a card, or without machines, may")
+    func bridges() throws {
+        func host(_ names: [(name: String, kind: String?)]) throws -> Host {
+            try self.host { host in
+                var bridge = host.links[0]
+                (bridge.index, bridge.name, bridge.kind, bridge.device) = (900, "br0", "bridge", nil)
+                for (offset, port) in names.enumerated() {
+                    var link = host.links[0]
+                    (link.index, link.name, link.kind, link.master) = (Int32(901 + offset), port.name, port.kind, 900)
+                    if port.kind != nil { link.device = nil }
+                    host.links.append(link)
+                }
+                host.links.append(bridge)
+            }
+        }
+        let filters = KernelFacts(bridgeFilters: ["bridge-nf-call-iptables"])
+        let both = try host([("eno1", nil), ("vnet0", "tun")])
+        let fault = try #require(Diagnosis.faults(of: both, filters).first { $0.id == "bridge.filtered" })
+        #expect(fault.remedies.first == "sysctl -w net.bridge.bridge-nf-call-iptables=0")
+        #expect(ids(both, KernelFacts()).isEmpty)
+        #expect(try ids(host([("vnet0", "tun")]), filters).isEmpty)
+        #expect(try ids(host([("eno1", nil), ("veth0", "veth")]), filters).isEmpty)
     }
 
     @Test("The facts are read of a recorded host too")
