@@ -57,8 +57,9 @@ enum NodeAccess {
     private static func checkAppArmor(
         _ path: String, of function: Function, _ domain: DomainDescription, isAttached: Bool
     ) throws(LeasingError) {
-        let isConfined = domain.element.elements("seclabel").contains {
-            $0["model"] == "apparmor" && $0["type"] != "none"
+        // A profile of another name is an administrator's.
+        let isConfined = domain.element.elements("seclabel").contains { label in
+            label["model"] == "apparmor" && label.first("label")?.text == "libvirt-\(domain.uuid)"
         }
         guard isConfined, let profile = AppArmorProfile(ofDomain: domain.uuid) else { return }
         // To what is attached to a running domain libvirt adds the rule itself.

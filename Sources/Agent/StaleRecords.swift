@@ -10,8 +10,11 @@ internal import SRIOV
 enum StaleRecords {
     private static let folder = "/run/libvirt/hostdevmgr"
 
-    /// Removes the records of functions that no domain has, and cleans the functions.
-    static func remove(unless used: Set<PCIAddress>, of manager: LeaseManager, _ logger: Logger) async {
+    /// Removes the records of functions that no domain has, and cleans the functions. Returns whether younger ones are left.
+    static func remove(
+        unless used: Set<PCIAddress>, olderThan age: Duration, of manager: LeaseManager, _ logger: Logger
+    ) async -> Bool {
+        var isYoungLeft = false
         let host = manager.observedHost
         // What is not ours to give is not ours to clean.
         let ours = Set(manager.pools.allMembers.map(\.function.pci.address))
@@ -21,11 +24,18 @@ enum StaleRecords {
                 // Whoever has it open may be a domain that libvirt has only lost sight of.
                 !function.holders.contains(where: { if case .domain = $0.kind { true } else { false } })
             else { continue }
+            var status = stat()
+            guard stat("\(folder)/\(name)", &status) == 0 else { continue }
+            guard time(nil) - status.st_mtim.tv_sec >= Int(age.components.seconds) else {
+                isYoungLeft = true
+                continue
+            }
             do throws(LeasingError) {
                 try await manager.clean(function.pci.address)
             } catch {
-                // It is cleaned before anybody gets it.
+                // Somebody uses it after all, or it is cleaned before anybody gets it: the record is looked at again.
                 logger.warning("\(function.name): \(error.message)")
+                continue
             }
             // A start that has begun meanwhile has a record of its own.
             if manager.lease(at: function.pci.address) == nil, unlink("\(folder)/\(name)") == 0 {
@@ -33,6 +43,7 @@ enum StaleRecords {
                     "\(function.name): libvirt's record of a start that failed is removed (\(folder)/\(name))")
             }
         }
+        return isYoungLeft
     }
 
     /// The function that a record is of: `PORT_vfN`.

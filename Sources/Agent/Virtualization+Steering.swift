@@ -10,11 +10,31 @@ internal import Synchronization
 /// A start of a domain that gets of networks what was chosen for it.
 struct Steering: Sendable {
     /// Which start.
-    let number = UInt64.random(in: .min ... .max)
+    let number: UInt64
     /// The domain.
     var uuid: String
     /// What it is to get and has not got yet.
     var expected: Set<PCIAddress>
+
+    /// The functions of a list that interfaces get, in the order in which libvirt gives them out: each interface the next
+    /// one of a port that its group has left; nil when the list ends before.
+    static func sequence(
+        of list: [PCIAddress], interfaces: [Int], ports: [[PCIAddress]], port: (PCIAddress) -> PCIAddress?
+    ) -> [PCIAddress]? {
+        var rest = ports
+        var position = list.startIndex
+        var result: [PCIAddress] = []
+        for group in interfaces {
+            let next = list[position...].firstIndex { address in port(address).map(rest[group].contains) ?? false }
+            guard let next, let taken = port(list[next]), let index = rest[group].firstIndex(of: taken) else {
+                return nil
+            }
+            rest[group].remove(at: index)
+            result.append(list[next])
+            position = next + 1
+        }
+        return result
+    }
 }
 
 /// libvirt's networks give out the first function of their list that is free (networkAllocatePort in
@@ -31,21 +51,24 @@ extension Virtualization {
     func steer(_ domain: DomainDescription) async throws {
         let pools = state.withLock { $0.pools }
         guard domain.interfaces.contains(where: { $0.network.map { pools[$0] != nil } ?? false }) else { return }
+        let number = UInt64.random(in: .min ... .max)
+        state.withLock { $0.startNumbers[domain.uuid] = number }
         // One start after another: each finds what the one before has left.
         await networkTurn.enter()
+        // Who has waited long may be over by now, and its hook not be waited for any more.
+        guard state.withLock({ $0.startNumbers[domain.uuid] == number }) else { return networkTurn.leave() }
         do {
-            let choices = try choices(for: domain, pools)
-            let steering = Steering(uuid: domain.uuid, expected: choices.values.reduce(into: []) { $0.formUnion($1) })
-            state.withLock { $0.steering = steering }
-            loop.scheduleTask(in: Self.patience) { [weak self] in
-                self?.endSteering { $0.number == steering.number }
-            }
+            let choices = try await choices(for: domain, pools)
+            let expected = choices.values.reduce(into: Set<PCIAddress>()) { $0.formUnion($1) }
+            state.withLock { $0.steering = Steering(number: number, uuid: domain.uuid, expected: expected) }
+            loop.scheduleTask(in: Self.patience) { [weak self] in self?.endSteering { $0.number == number } }
             // Without a connection its network gives out what it finds first.
             guard let connection = state.withLock({ $0.connection }) else { return endSteering(of: domain.uuid) }
             for (network, chosen) in choices.sorted(by: { $0.key < $1.key }) {
-                await clear(network, for: chosen, connection)
+                await clear(network, for: chosen, number, connection)
             }
         } catch {
+            manager.endPromises(to: Consumer(.domain, domain.uuid))
             networkTurn.leave()
             throw error
         }
@@ -54,41 +77,78 @@ extension Virtualization {
     /// What a domain is to get of each network.
     private func choices(
         for domain: DomainDescription, _ pools: [String: String]
-    ) throws(LeasingError) -> [String: Set<PCIAddress>] {
-        struct Part: Hashable {
-            var network: String
-            var wish: InterfaceWish
-        }
+    ) async throws(LeasingError) -> [String: Set<PCIAddress>] {
         let wishes = domain.wishes
         // Interfaces that were attached together are chosen together.
-        var parts: [Part: Int] = [:]
-        for interface in domain.interfaces {
-            guard let network = interface.network, pools[network] != nil else { continue }
+        let interfaces = domain.interfaces.compactMap { interface -> Part? in
+            guard let network = interface.network, pools[network] != nil else { return nil }
             var wish = interface.mac.flatMap { wishes[$0.lowercased()] } ?? InterfaceWish()
             wish.settings = nil
             if wish.isEmpty { wish.group = nil }
-            parts[Part(network: network, wish: wish), default: 0] += 1
+            return Part(network: network, wish: wish)
         }
-        var chosen: [String: Set<PCIAddress>] = [:]
-        var promised = Set(domain.functions)
+        let own = Set(domain.functions)
+        var chosen: [Part: [PCIAddress]] = [:]
         // Those with wishes first: the others take what is left.
-        func order(_ part: Part) -> (Int, String, String) {
-            (part.wish.isEmpty ? 1 : 0, part.network, part.wish.group ?? "")
-        }
-        for (part, count) in parts.sorted(by: { order($0.key) < order($1.key) }) {
+        for part in Set(interfaces).sorted(by: { $0.order < $1.order }) {
             guard let pool = pools[part.network] else { continue }
             var body = AttachBody(pool: pool)
-            (body.count, body.spread, body.numa) = (count, part.wish.spread, part.wish.numa)
+            (body.count, body.spread, body.numa) = (interfaces.count { $0 == part }, part.wish.spread, part.wish.numa)
             let request = try request(body, for: domain.uuid, as: domain)
-            let functions = try manager.choice(for: request, beside: promised)
-            promised.formUnion(functions)
-            chosen[part.network, default: []].formUnion(functions)
+            chosen[part] = try await manager.promise(for: request, beside: own)
         }
-        return chosen
+        var result: [String: Set<PCIAddress>] = [:]
+        for (network, parts) in Dictionary(grouping: interfaces, by: \.network) {
+            let functions = Set(Set(parts).flatMap { chosen[$0] ?? [] })
+            result[network] =
+                Set(parts).count > 1
+                ? try inListOrder(parts, chosen, functions, of: network, for: domain) : functions
+        }
+        return result
     }
 
+    /// Interfaces of a network that are wished for alike.
+    private struct Part: Hashable {
+        var network: String
+        var wish: InterfaceWish
+
+        /// Those with wishes first.
+        var order: (Int, String, String) { (wish.isEmpty ? 1 : 0, network, wish.group ?? "") }
+    }
+
+    /// What several groups of interfaces get of one network: each of the ports that were chosen for its group.
+    private func inListOrder(
+        _ parts: [Part], _ chosen: [Part: [PCIAddress]], _ functions: Set<PCIAddress>, of network: String,
+        for domain: DomainDescription
+    ) throws(LeasingError) -> Set<PCIAddress> {
+        let (known, occupied) = (manager.pools, manager.occupied)
+        let groups = Array(Set(parts))
+        let list = state.withLock { $0.lists[network] } ?? []
+        let free = list.filter { address in
+            !domain.functions.contains(address)
+                && known.member(at: address).map { occupied[$0.identity] == nil } ?? false
+        }
+        func port(_ address: PCIAddress) -> PCIAddress? { known.member(at: address)?.portAddress }
+        let sequence = Steering.sequence(
+            of: free, interfaces: parts.compactMap { groups.firstIndex(of: $0) },
+            ports: groups.map { (chosen[$0] ?? []).compactMap(port) }, port: port)
+        let consumer = Consumer(.domain, domain.uuid)
+        if let sequence, manager.promise(Set(sequence), insteadOf: functions, to: consumer) { return Set(sequence) }
+        guard parts.contains(where: { $0.wish.spread != nil }) else { return functions }
+        throw LeasingError(
+            .exhausted,
+            "network \(network) gives its functions out in the order of its list, and no order gives each interface of "
+                + "\(domain.name) one of the port that it is to have",
+            remedy:
+                "attach them together (--count), or free functions of the pool: sluice pool show \(pools(of: network))")
+    }
+
+    private func pools(of network: String) -> String { state.withLock { $0.pools[network] } ?? network }
+
     /// Makes the chosen functions the first free ones of a network.
-    private func clear(_ network: String, for chosen: Set<PCIAddress>, _ connection: Connection) async {
+    private func clear(
+        _ network: String, for chosen: Set<PCIAddress>, _ number: UInt64, _ connection: Connection
+    ) async {
         do throws(LibvirtError) {
             let list = state.withLock { $0.lists[network] } ?? []
             let ports = try await connection.ports(of: network)
@@ -98,6 +158,8 @@ extension Virtualization {
             let taken = Set(ports.compactMap(\.address))
             guard let last = list.lastIndex(where: chosen.contains) else { return }
             for address in list[..<last] where !chosen.contains(address) && !taken.contains(address) {
+                // Its time may be over, and the turn another's.
+                guard state.withLock({ $0.steering?.number == number }) else { return }
                 try await connection.claim(NetworkPort(keeping: address), of: network)
             }
         } catch {
@@ -120,16 +182,20 @@ extension Virtualization {
     }
 
     /// Lets others have their turn: a domain has what was chosen for it, or will not get it.
-    func endSteering(of uuid: String) { endSteering { $0.uuid == uuid } }
+    func endSteering(of uuid: String) {
+        state.withLock { $0.startNumbers[uuid] = nil }
+        endSteering { $0.uuid == uuid }
+    }
 
     /// Lets others have their turn, when it is a certain start that has it.
     func endSteering(where isMeant: (Steering) -> Bool = { _ in true }) {
-        let hasEnded = state.withLock { state in
-            guard let steering = state.steering, isMeant(steering) else { return false }
+        let ended = state.withLock { state -> Steering? in
+            guard let steering = state.steering, isMeant(steering) else { return nil }
             state.steering = nil
-            return true
+            return steering
         }
-        guard hasEnded else { return }
+        guard let ended else { return }
+        manager.endPromises(to: Consumer(.domain, ended.uuid))
         networkTurn.leave()
         // What was kept from libvirt is given back.
         work.add { $0.host = true }

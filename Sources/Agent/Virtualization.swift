@@ -51,6 +51,8 @@ final class Virtualization: Sendable {
         var lists: [String: [PCIAddress]] = [:]
         /// Functions that a network is about to give to a domain, by UUID: the network does not list them yet.
         var announced: [PCIAddress: String] = [:]
+        /// The start of each domain that has not got what it gets of networks, by UUID.
+        var startNumbers: [String: UInt64] = [:]
         /// The start that chooses what it gets of networks.
         var steering: Steering?
         /// Functions that are being attached to a running domain, by UUID.
@@ -156,6 +158,7 @@ final class Virtualization: Sendable {
             state.starting = []
             state.wishes = [:]
             state.announced = [:]
+            state.startNumbers = [:]
             state.strays = [:]
             defer { state.departures = [:] }
             return state.departures.values.flatMap(\.self)
@@ -218,7 +221,8 @@ final class Virtualization: Sendable {
             if reasons.host {
                 do { try await lookAtDomains(connection) } catch { failures += tell(error) }
             }
-            if !isObserveOnly {
+            // Whose ports are whose is known only when the domains are.
+            if !isObserveOnly, failures == 0, state.withLock({ $0.hasLooked }) {
                 do { try await keepNetworks(connection) } catch { failures += tell(error) }
             }
             // What could not be done is tried again, ever more rarely.
@@ -258,7 +262,12 @@ final class Virtualization: Sendable {
         try await endCutShort(unopened, among: domains)
         // What is leased may be on its way into a domain.
         let kept = Set(domains.flatMap { $0.live?.functions ?? [] } + manager.leases.map(\.address))
-        if state.withLock({ $0.starting.isEmpty }) { await StaleRecords.remove(unless: kept, of: manager, logger) }
+        guard state.withLock({ $0.starting.isEmpty }) else { return }
+        // What somebody attaches to a running domain by its address has no hook: its record is young.
+        let age = domains.contains(where: \.isActive) ? Self.jobWait : .zero
+        if await StaleRecords.remove(unless: kept, olderThan: age, of: manager, logger) {
+            loop.scheduleTask(in: TimeAmount(Self.jobWait)) { [work] in work.add { $0.host = true } }
+        }
     }
 
     /// Ends leases of starts and attaches that were cut short: libvirt was asked after they had been granted, and its
@@ -267,7 +276,10 @@ final class Virtualization: Sendable {
         for lease in leases {
             let isOurs = uri == Self.system || domains.contains { $0.uuid == lease.consumer.identifier }
             guard isOurs else { continue }
+            let runs = domains.contains { $0.uuid == lease.consumer.identifier && $0.isActive }
             switch try manager.requester(of: lease) {
+            // What somebody plugs into a running domain is in its document only when QEMU has it.
+            case "libvirt" where runs: break
             case "libvirt": try await manager.endCutShort(lease)
             // An attach by an agent that was killed may still wait in libvirt; our own ends what it has not attached.
             case "agent" where lease.created < created:

@@ -21,6 +21,8 @@ struct LeaseBook: Sendable {
     var maintenanceEnds = 0
     /// Leases whose request failed and could not give them back: `reconcile` does.
     var abandoned: Set<String> = []
+    /// Functions that a consumer is about to ask for by name: nobody else gets them.
+    var promised: [FunctionIdentity: Consumer] = [:]
     /// Functions that somebody has used without a lease: they are reset before they are given to anybody.
     var soiled: Set<FunctionIdentity> = []
 

@@ -105,17 +105,53 @@ extension LeaseManager {
         }
     }
 
-    /// The functions that a request would be granted now, beside some that are promised already; nothing is taken.
+    /// Chooses what a request would be granted, and promises it to the request's consumer: until `endPromises` nobody else
+    /// gets it. Nothing is leased.
     ///
     /// Throws what `acquire` would throw: `pool.exhausted` with everybody who has something of the pool.
-    public func choice(
-        for request: LeaseRequest, beside promised: Set<PCIAddress> = []
-    ) throws(LeasingError) -> [PCIAddress] {
+    public func promise(
+        for request: LeaseRequest, beside others: Set<PCIAddress> = []
+    ) async throws(LeasingError) -> [PCIAddress] {
         try request.check()
-        let result = state.withLock { book in
-            Result { () throws(LeasingError) in try book.decide(request, beside: promised) }
+        while true {
+            let ends = state.withLock { $0.maintenanceEnds }
+            let result = state.withLock { book in
+                Result { () throws(LeasingError) -> [PCIAddress] in
+                    let chosen = try book.decide(request, beside: others).decision.chosen.map(\.member)
+                    for member in chosen { book.promised[member.identity] = request.consumer }
+                    return chosen.map(\.function.pci.address)
+                }
+            }
+            do throws(LeasingError) {
+                return try result.get()
+            } catch {
+                // What is missing may be on a port that is being configured.
+                if error.code == .exhausted, await waitForPorts(since: ends) { continue }
+                throw error
+            }
         }
-        return try result.get().0.chosen.map(\.member.function.pci.address)
+    }
+
+    /// Promises a consumer other functions instead of some; false, and nothing is changed, when one of them is not free.
+    public func promise(
+        _ addresses: Set<PCIAddress>, insteadOf others: Set<PCIAddress>, to consumer: Consumer
+    ) -> Bool {
+        state.withLock { book in
+            let occupied = book.occupied()
+            let members = addresses.compactMap { book.pools.member(at: $0) }
+            let isFree = members.allSatisfy { member in
+                occupied[member.identity] == nil && book.promised[member.identity] ?? consumer == consumer
+            }
+            guard isFree, members.count == addresses.count else { return false }
+            for address in others { book.pools.member(at: address).map { book.promised[$0.identity] = nil } }
+            for member in members { book.promised[member.identity] = consumer }
+            return true
+        }
+    }
+
+    /// Gives back what was promised to a consumer and not leased.
+    public func endPromises(to consumer: Consumer) {
+        state.withLock { book in book.promised = book.promised.filter { $0.value != consumer } }
     }
 
     /// Chooses and takes functions in memory: from here on no other request gets them.
@@ -250,13 +286,16 @@ extension LeaseManager {
 extension LeaseBook {
     /// Chooses what a request gets, within the limits of its pool; nothing is taken.
     fileprivate func decide(
-        _ request: LeaseRequest, beside promised: Set<PCIAddress> = []
+        _ request: LeaseRequest, beside others: Set<PCIAddress> = []
     ) throws(LeasingError) -> (decision: Placement.Decision, pool: DeclaredPool?) {
         let (members, pool) = try members(for: request)
         if let pool { try checkLimits(pool, request) }
         var occupied = occupied()
-        for member in members where promised.contains(member.function.pci.address) {
-            occupied[member.identity] = occupied[member.identity] ?? .promised
+        for member in members where occupied[member.identity] == nil {
+            // Who was promised a function asks for it by name.
+            let isPromised =
+                promised[member.identity].map { request.function == nil || $0 != request.consumer } ?? false
+            if isPromised || others.contains(member.function.pci.address) { occupied[member.identity] = .promised }
         }
         let decision = try Placement(host: host, request: request, occupied: occupied).choose(
             from: members, numa: request.numa ?? pool?.numa ?? .prefer,

@@ -17,7 +17,7 @@ public struct Placement {
         case foreign([Holder])
         /// Its port is being configured.
         case maintained
-        /// Another part of the same request gets it.
+        /// A domain that starts is about to get it.
         case promised
     }
 
@@ -258,7 +258,7 @@ extension Placement.Occupation: CustomStringConvertible {
         case .foreign(let holders):
             return "used without a lease by " + holders.map(\.description).joined(separator: ", ")
         case .maintained: return "its port is being configured"
-        case .promised: return "another part of the request gets it"
+        case .promised: return "a domain that starts is about to get it"
         }
     }
 }

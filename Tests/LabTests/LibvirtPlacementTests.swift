@@ -30,7 +30,7 @@ extension LabSuite {
         private func occupy(_ libvirt: LibvirtFixture, leaving free: [String: Int]) throws {
             let pool: PoolView = try libvirt.agent.client().get("/v1/pools/tenant")
             var left = free
-            for member in pool.functions {
+            for member in pool.functions.reversed() {
                 let port = String(member.name.prefix(5))
                 if let count = left[port], count > 0 {
                     left[port] = count - 1
@@ -61,14 +61,14 @@ extension LabSuite {
             try libvirt.sluice("network", "sync")
             try libvirt.define("bond")
             try libvirt.sluice("vm", "attach", "bond", "--pool", "tenant", "--count", "2", "--spread", "pf")
-            // libvirt's list begins with the two of ens10.
+            // Free are both of ens10 and the last of ens12, which comes last in libvirt's list.
             try occupy(libvirt, leaving: ["ens10": 2, "ens12": 1])
             try libvirt.virsh("start", "bond")
             #expect(try ports(libvirt, "bond") == ["ens10", "ens12"])
             try libvirt.virsh("destroy", "bond")
             try libvirt.sluice(
                 "lease", "acquire", "--function",
-                try #require(try Lab.host().functions.first { $0.name == "ens12 vf 0" })
+                try #require(try Lab.host().functions.first { $0.name == "ens12 vf 1" })
                     .pci.address.description, "--for", "person:test")
             let refused = try libvirt.tryVirsh("start", "bond")
             #expect(refused.status != 0 && refused.error.contains("same physical function as ens10"), "\(refused)")
