@@ -32,8 +32,8 @@ extension LabSuite {
             return alone + pairs
         }()
 
-        /// All of them with SLUICE_ALL_ROUNDS=1 (make soak), which takes ten minutes; else one for each kind of work.
-        private static func rounds(_ one: Round) -> [Round] { getenv("SLUICE_ALL_ROUNDS") != nil ? all : [one] }
+        /// All of them in make soak, which takes ten minutes; else one for each kind of work.
+        private static func rounds(_ one: Round) -> [Round] { Lab.isSoak ? all : [one] }
 
         /// Runs work with kills in it, mends what was killed, and looks at what is left.
         private func run(_ round: Round, _ libvirt: LibvirtFixture, _ work: [String], whole: Duration) throws {

@@ -14,6 +14,9 @@ enum Lab {
 
     static func isVariant(_ name: String) -> Bool { variants?.contains(name) ?? false }
 
+    /// Whether tests that try many moments try all of them (make soak), or some: the moments are random in either.
+    static let isSoak = getenv("SLUICE_ALL_ROUNDS") != nil
+
     static let notInLab: Comment = "needs the lab's kernel: make test, or lab/lab run"
 
     static func kernel() throws -> LinuxKernel { LinuxKernel(writer: try WriterChannel()) }
