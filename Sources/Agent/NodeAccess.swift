@@ -64,13 +64,14 @@ enum NodeAccess {
         guard isConfined, let profile = AppArmorProfile(ofDomain: domain.uuid) else { return }
         // To what is attached to a running domain libvirt adds the rule itself.
         guard profile.denies(path) || !isAttached && !profile.allows(path) else { return }
+        let local = "/etc/apparmor.d/local/abstractions"
         throw LeasingError(
             LeasingError.Code(rawValue: "access.vfioNode"),
             "AppArmor will not let QEMU of \(domain.name) open \(path) (\(function.name)): "
                 + (profile.denies(path) ? "a rule forbids it" : "libvirt's profile of the domain has no rule for it"),
             remedy: profile.denies(path)
                 ? "take the deny rule for /dev/vfio away: grep -r 'deny.*/dev/vfio' /etc/apparmor.d"
-                : "echo '/dev/vfio/[0-9]* rw,' >>/etc/apparmor.d/local/abstractions/libvirt-qemu, and start it again")
+                : "mkdir -p \(local) && echo '/dev/vfio/[0-9]* rw,' >>\(local)/libvirt-qemu, and start it again")
     }
 
     /// All groups of a user: QEMU has the supplementary ones too, kvm among them.
