@@ -178,11 +178,7 @@ extension Virtualization {
     private func checkGroup(of lease: Lease) throws(LeasingError) {
         let host = manager.observedHost
         guard let group = host[lease.address]?.pci.iommuGroup else { return }
-        let other = host.functions.first { function in
-            function.pci.iommuGroup == group && function.pci.address != lease.address
-                && !function.pci.classCode.isBridge
-                && function.pci.driver.map { !PCIFunction.isVFIODriver($0) } ?? false
-        }
+        let other = host.functionsOfHost(inGroup: group).first { $0.pci.address != lease.address }
         guard let other else { return }
         throw LeasingError(
             LeasingError.Code(rawValue: "iommu.groupNotViable"),

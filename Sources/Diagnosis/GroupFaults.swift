@@ -12,13 +12,10 @@ extension Diagnosis {
             }
     }
 
-    /// Another function of the group is used by the host (vfio_dev_viable in drivers/vfio; bridges do not count).
+    /// Another function of the group is used by the host.
     private static func notViable(_ function: Function, _ host: Host) -> Fault? {
         guard let group = function.pci.iommuGroup else { return nil }
-        let others = host.functions.filter { other in
-            other.pci.iommuGroup == group && !other.pci.classCode.isBridge
-                && other.pci.driver.map { !PCIFunction.isVFIODriver($0) } ?? false
-        }
+        let others = host.functionsOfHost(inGroup: group)
         guard let other = others.first else { return nil }
         return Fault(
             "iommu.groupNotViable", "\(function.name) shares IOMMU group \(group) with a device of the host",

@@ -34,6 +34,15 @@ public struct Host: Sendable {
     /// The PFs: functions with an SR-IOV capability.
     public var physicalFunctions: [Function] { functions.filter { $0.pci.sriov != nil } }
 
+    /// The functions of an IOMMU group that drivers of the host have: while there are any, VFIO does not open the group.
+    /// Bridges do not count (vfio_dev_viable in drivers/vfio).
+    package func functionsOfHost(inGroup group: Int) -> [Function] {
+        functions.filter { function in
+            function.pci.iommuGroup == group && !function.pci.classCode.isBridge
+                && function.pci.driver.map { !PCIFunction.isVFIODriver($0) } ?? false
+        }
+    }
+
     /// The VFs of a PF, by index.
     public func virtualFunctions(of physicalFunction: PCIAddress) -> [Function] {
         functions.filter { $0.pci.physicalFunction == physicalFunction }.sorted { ($0.index ?? 0) < ($1.index ?? 0) }

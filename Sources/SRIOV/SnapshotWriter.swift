@@ -6,8 +6,8 @@ public import PCI
 ///
 /// What is collected: the PCI functions with their readable attributes (of the configuration space the part that holds
 /// capabilities), their netdevs and NVMe controllers, NUMA nodes, IOMMU groups, rtnetlink's answers on links, addresses
-/// and default routes of every network namespace, the names of the firmware's ACPI tables, the kernel's release, command line and bridge filters, mount points and swaps of
-/// block devices, and of processes only those that have a VFIO device open: their names, and of their command lines only
+/// and default routes of every network namespace, the names of the firmware's ACPI tables, the kernel's release, command
+/// line and bridge filters, mount points and swaps of block devices, and of processes only those that have a VFIO device open: their names, and of their command lines only
 /// a domain's name and UUID. Nothing is read that could hold a password.
 public struct SnapshotWriter {
     private let files: any FileTree

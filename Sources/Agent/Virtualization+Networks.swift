@@ -1,0 +1,123 @@
+internal import Leasing
+internal import Libvirt
+internal import Logging
+internal import NIOCore
+internal import PCI
+internal import SRIOV
+internal import Synchronization
+
+/// The networks of pools, kept as the pools are.
+extension Virtualization {
+    /// The networks of the pools that are for libvirt, made and kept as the pools are.
+    func syncNetworks(_ connection: Connection) async throws -> [PoolNetwork] {
+        await networkTurn.enter()
+        defer { networkTurn.leave() }
+        let networks = try await connection.hostdevNetworks()
+        return try await carryOut(PoolNetwork.all(of: manager.pools, among: networks), among: networks, connection)
+    }
+
+    private func carryOut(
+        _ plans: [PoolNetwork], among networks: [Network], _ connection: Connection
+    ) async throws -> [PoolNetwork] {
+        var failure: (any Error)?
+        for plan in plans where plan.action != .keep {
+            // One network that cannot be made keeps no other from it.
+            do { try await carryOut(plan, connection) } catch { failure = failure ?? error }
+        }
+        // What was just changed is read anew; else one look is enough.
+        let isChanged = plans.contains { $0.action != .keep }
+        try await keepOut(of: isChanged ? try await connection.hostdevNetworks() : networks, connection)
+        if let failure { throw failure }
+        return plans
+    }
+
+    private func carryOut(_ plan: PoolNetwork, _ connection: Connection) async throws {
+        let name = plan.description.name
+        if plan.action != .start { try await connection.define(plan.description) }
+        switch plan.action {
+        case .create, .start: try await connection.start(network: name)
+        default:
+            if plan.needsRestart {
+                for port in try await connection.restart(network: name) where !port.isOurs {
+                    logger.warning("network \(name): the device of \(port.owner) could not be claimed again")
+                }
+            }
+        }
+        logger.notice("network \(name): \(plan.action.rawValue), \(plan.description.addresses.count) functions")
+    }
+
+    /// Keeps networks that are ours fresh. One that nobody has asked for is not made.
+    func keepNetworks(_ connection: Connection) async throws {
+        await networkTurn.enter()
+        defer { networkTurn.leave() }
+        let networks = try await connection.hostdevNetworks()
+        let plans = PoolNetwork.all(of: manager.pools, among: networks)
+        let isStale = plans.contains { plan in
+            plan.action != .keep && networks.contains { $0.config.pool == plan.pool }
+        }
+        _ = try await carryOut(isStale ? plans : [], among: networks, connection)
+    }
+
+    /// Keeps functions that somebody has otherwise out of the networks' hands, and gives them back when they are free:
+    /// libvirt would hand them out, since it knows only of what it has given itself.
+    private func keepOut(of networks: [Network], _ connection: Connection) async throws {
+        let occupied = manager.occupied
+        let names = networks.compactMap { network in network.config.pool.map { (network.config.name, $0) } }
+        let lists = networks.compactMap { network in network.live.map { (network.config.name, $0.addresses) } }
+        state.withLock {
+            $0.pools = Dictionary(names, uniquingKeysWith: { first, _ in first })
+            $0.lists = Dictionary(lists, uniquingKeysWith: { first, _ in first })
+        }
+        for network in networks {
+            guard let pool = network.config.pool, network.live != nil, let members = manager.pools[name: pool]?.members
+            else { continue }
+            let given = Set(network.ports.filter { !$0.isOurs }.compactMap(\.address))
+            // What is listed needs no announcement any more.
+            let announced = state.withLock { state in
+                for address in given { state.announced[address] = nil }
+                return Set(state.announced.keys)
+            }
+            try await removeStrays(of: network, connection)
+            let wanted = Set(
+                members.compactMap { member -> PCIAddress? in
+                    switch occupied[member.identity] {
+                    case .lease, .foreign: member.function.pci.address
+                    case .maintained, .promised, nil: nil
+                    }
+                }
+            ).subtracting(given).subtracting(announced).intersection(network.live?.addresses ?? [])
+            let own = network.ports.filter(\.isOurs)
+            let name = network.config.name
+            for port in own where port.address.map({ !wanted.contains($0) }) ?? true {
+                try await connection.unclaim(port: port.uuid, of: name)
+            }
+            for address in wanted.subtracting(own.compactMap(\.address)).sorted() {
+                do throws(LibvirtError) {
+                    try await connection.claim(NetworkPort(keeping: address), of: name)
+                } catch {
+                    // A domain was quicker; it is told by the hook, and refused there if it must be.
+                    logger.info("network \(name): \(error.message)")
+                }
+            }
+        }
+    }
+
+    /// Takes ports away whose domain neither runs nor starts: a daemon that was killed in the middle of a start leaves
+    /// them, and nobody else would. Only what was so at two looks in a row is.
+    private func removeStrays(of network: Network, _ connection: Connection) async throws {
+        let name = network.config.name
+        let (strays, known) = state.withLock { state in
+            let living = state.starting.union(state.domains.filter(\.isActive).map(\.uuid))
+            let strays = network.ports.filter { !$0.isOurs && !living.contains($0.ownerUUID) }
+            let known = state.strays.updateValue(Set(strays.map(\.uuid)), forKey: name) ?? []
+            return (strays, known)
+        }
+        for port in strays where known.contains(port.uuid) {
+            logger.notice("network \(name): a port of \(port.owner), which does not run, is removed")
+            try await connection.unclaim(port: port.uuid, of: name)
+        }
+        if strays.contains(where: { !known.contains($0.uuid) }) {
+            loop.scheduleTask(in: .seconds(5)) { [work] in work.add { $0.host = true } }
+        }
+    }
+}
