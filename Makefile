@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 PREFIX ?= /usr/local
 FUZZ_SECONDS ?= 60
-SWIFT_BUILD = swift build
+SWIFT_BUILD = scripts/build
 RELEASE = --configuration release --static-swift-stdlib
 
 .PHONY: help setup build release run test soak lab-shell bench fuzz format check docs install clean
@@ -14,15 +14,15 @@ help: ## list the targets
 setup: ## install what the other targets need, and say it before
 	@scripts/setup
 
-build: setup ## build sluice and sluiced for debugging
+build: setup ## build sluice and sluiced for the lab and for trying out
 	@$(SWIFT_BUILD) --product sluice
 	@$(SWIFT_BUILD) --product sluiced
 	@$(SWIFT_BUILD) --product sluice-libvirt-hook
 
 release: setup ## build the stripped programs that install installs
-	@$(SWIFT_BUILD) $(RELEASE) --product sluice -Xlinker -s
-	@$(SWIFT_BUILD) $(RELEASE) --product sluiced -Xlinker -s
-	@$(SWIFT_BUILD) $(RELEASE) --product sluice-libvirt-hook -Xlinker -s
+	@swift build $(RELEASE) --product sluice -Xlinker -s
+	@swift build $(RELEASE) --product sluiced -Xlinker -s
+	@swift build $(RELEASE) --product sluice-libvirt-hook -Xlinker -s
 
 run: setup ## apply an example in the lab, or list and plan on this machine's own SR-IOV ports
 	@scripts/run
@@ -37,8 +37,8 @@ lab-shell: build ## a shell on the lab's kernel, with sluice on PATH
 	@lab/lab shell
 
 bench: release ## measure against shell scripts and iproute2, and write Benchmarks/RESULTS.md
-	@$(SWIFT_BUILD) $(RELEASE) --product lease-bench -Xlinker -s
-	@$(SWIFT_BUILD) $(RELEASE) --product link-bench -Xlinker -s -Xswiftc -static-executable
+	@swift build $(RELEASE) --product lease-bench -Xlinker -s
+	@swift build $(RELEASE) --product link-bench -Xlinker -s -Xswiftc -static-executable
 	@Benchmarks/run
 
 fuzz: ## run every fuzz target for FUZZ_SECONDS (60)

@@ -14,15 +14,17 @@ struct InterfaceWish: Sendable, Hashable {
     var numa: String?
     /// The interfaces that were attached together.
     var group: String?
+    /// Whether its settings are of the form that they are written in: somebody may have edited them.
+    var isUnderstood = true
 
     /// Whether nothing is wished.
-    var isEmpty: Bool { settings == nil && spread == nil && numa == nil }
+    var isEmpty: Bool { settings == nil && spread == nil && numa == nil && isUnderstood }
 }
 
 extension DomainDescription {
     private static let name = "sluice:interface"
 
-    /// What is wished for its interfaces, by MAC address in lower case. What cannot be understood is not taken for a wish.
+    /// What is wished for its interfaces, by MAC address in lower case.
     var wishes: [String: InterfaceWish] {
         let entries = element.first("metadata", "sluice:interfaces")?.elements(Self.name) ?? []
         return Dictionary(
@@ -31,11 +33,10 @@ extension DomainDescription {
                 let settings = entry["settings"].flatMap {
                     try? JSONDecoder().decode(SettingsView.self, from: Data($0.utf8))
                 }
-                return (
-                    mac,
-                    InterfaceWish(
-                        settings: settings, spread: entry["spread"], numa: entry["numa"], group: entry["group"])
-                )
+                var wish = InterfaceWish(
+                    settings: settings, spread: entry["spread"], numa: entry["numa"], group: entry["group"])
+                wish.isUnderstood = settings != nil || entry["settings"] == nil
+                return (mac, wish)
             }, uniquingKeysWith: { first, _ in first })
     }
 

@@ -22,7 +22,7 @@ enum StaleRecords {
             guard let function = function(name, on: host), ours.contains(function.pci.address),
                 !used.contains(function.pci.address), manager.lease(at: function.pci.address) == nil,
                 // Whoever has it open may be a domain that libvirt has only lost sight of.
-                !function.holders.contains(where: { if case .domain = $0.kind { true } else { false } })
+                !function.holders.contains(where: \.isDomain)
             else { continue }
             var status = stat()
             guard stat("\(folder)/\(name)", &status) == 0 else { continue }

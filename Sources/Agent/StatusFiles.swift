@@ -7,16 +7,17 @@ internal import PCI
 enum StatusFiles {
     private static let folder = "/run/libvirt/qemu"
 
-    /// Whether libvirt has a domain down as running with a function.
-    static func have(_ address: PCIAddress, in uuid: String) -> Bool {
+    /// The functions of the domains that libvirt has down as running, by UUID.
+    static func functions() -> [String: Set<PCIAddress>] {
         let files = LiveFileTree()
+        var functions: [String: Set<PCIAddress>] = [:]
         for name in ((try? files.entries(folder)) ?? nil) ?? [] where name.hasSuffix(".xml") {
             guard let text = (try? files.wholeText("\(folder)/\(name)")) ?? nil,
                 let status = try? XMLElement(parsing: text), let element = status.first("domain"),
-                let domain = try? DomainDescription(element), domain.uuid == uuid
+                let domain = try? DomainDescription(element)
             else { continue }
-            return domain.functions.contains(address)
+            functions[domain.uuid] = Set(domain.functions)
         }
-        return false
+        return functions
     }
 }

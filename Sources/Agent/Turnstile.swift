@@ -9,6 +9,9 @@ final class Turnstile: Sendable {
 
     private let state = Mutex(State())
 
+    /// How many wait for their turn.
+    var waiting: Int { state.withLock { $0.waiting.count } }
+
     /// Waits for the turn, which is the caller's until it leaves.
     func enter() async {
         await withCheckedContinuation { continuation in

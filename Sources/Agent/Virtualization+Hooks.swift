@@ -27,6 +27,7 @@ extension Virtualization {
             guard isOurs else { return }
             try requireIOMMU()
             try checkMemory(of: domain)
+            try checkWishes(of: domain)
             // What is given by address; what a network gives comes with its port.
             for address in domain.functions {
                 let interface = domain.interfaces.first { $0.function == address }
@@ -35,7 +36,8 @@ extension Virtualization {
             try await steer(domain)
         case .domainStarts(let domain):
             endSteering(of: domain.uuid)
-            try NodeAccess.check(domain, on: manager.observedHost)
+            let host = manager.observedHost
+            try await reading { try NodeAccess.check(domain, on: host) }
             // libvirt has set MAC and VLAN, and knows nothing of the rest.
             try await manager.restoreSettings(of: Consumer(.domain, domain.uuid))
         case .domainReleased(let domain):
@@ -71,10 +73,12 @@ extension Virtualization {
     /// Ends what an earlier start that was cut short has left to a domain that starts anew: it would have it twice.
     private func endLeftovers(of uuid: String) async {
         for lease in manager.unopenedDomainLeases where lease.consumer == Consumer(.domain, uuid) {
-            do throws(LeasingError) {
-                if try manager.requester(of: lease) == "libvirt" { try await manager.endCutShort(lease) }
+            do {
+                let manager = manager
+                guard try await reading({ try manager.requester(of: lease) }) == "libvirt" else { continue }
+                try await manager.endCutShort(lease)
             } catch {
-                logger.warning("lease \(lease.id): \(error.message)")
+                logger.warning("lease \(lease.id): \(error)")
             }
         }
     }

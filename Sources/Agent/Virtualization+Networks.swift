@@ -102,22 +102,49 @@ extension Virtualization {
         }
     }
 
-    /// Takes ports away whose domain neither runs nor starts: a daemon that was killed in the middle of a start leaves
-    /// them, and nobody else would. Only what was so at two looks in a row is.
+    /// Takes ports away that no domain has: a daemon that was killed in the middle of a start or an attach leaves them, and
+    /// nobody else would. Only what has been so for a while is: a port is there before its domain has the function.
     private func removeStrays(of network: Network, _ connection: Connection) async throws {
         let name = network.config.name
-        let (strays, known) = state.withLock { state in
-            let living = state.starting.union(state.domains.filter(\.isActive).map(\.uuid))
-            let strays = network.ports.filter { !$0.isOurs && !living.contains($0.ownerUUID) }
-            let known = state.strays.updateValue(Set(strays.map(\.uuid)), forKey: name) ?? []
-            return (strays, known)
+        let now = ContinuousClock.now
+        let strays = network.ports.filter { !$0.isOurs && isStray($0) }
+        let since = state.withLock { state in
+            let known = state.strays[name] ?? [:]
+            let since = Dictionary(
+                strays.map { ($0.uuid, known[$0.uuid] ?? now) }, uniquingKeysWith: { first, _ in first })
+            state.strays[name] = since
+            return since
         }
-        for port in strays where known.contains(port.uuid) {
-            logger.notice("network \(name): a port of \(port.owner), which does not run, is removed")
+        let running = state.withLock { Set($0.domains.filter(\.isActive).map(\.uuid)) }
+        var next: Duration?
+        for port in strays {
+            let patience = running.contains(port.ownerUUID) ? Self.jobWait : .seconds(5)
+            let rest = patience - (now - (since[port.uuid] ?? now))
+            guard rest <= .zero else {
+                next = min(next ?? rest, rest)
+                continue
+            }
+            logger.notice("network \(name): a port of \(port.owner), which does not have it, is removed")
             try await connection.unclaim(port: port.uuid, of: name)
         }
-        if strays.contains(where: { !known.contains($0.uuid) }) {
-            loop.scheduleTask(in: .seconds(5)) { [work] in work.add { $0.host = true } }
+        if let next {
+            loop.scheduleTask(in: TimeAmount(next) + .milliseconds(100)) { [work] in work.add { $0.host = true } }
         }
+    }
+
+    /// Whether the domain that a port was made for neither has its function nor is getting it.
+    private func isStray(_ port: NetworkPort) -> Bool {
+        let (isStarting, owner, isAttaching) = state.withLock { state in
+            (
+                state.starting.contains(port.ownerUUID),
+                state.domains.first { $0.uuid == port.ownerUUID && $0.isActive },
+                port.address.map { state.attaching[$0] != nil } ?? false
+            )
+        }
+        guard !isStarting, !isAttaching else { return false }
+        guard let owner else { return true }
+        guard let address = port.address, let live = owner.live, !live.functions.contains(address) else { return false }
+        // Who has leased it may be getting it this moment.
+        return manager.lease(at: address) == nil
     }
 }

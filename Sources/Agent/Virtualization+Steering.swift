@@ -58,14 +58,17 @@ extension Virtualization {
         // Who has waited long may be over by now, and its hook not be waited for any more.
         guard state.withLock({ $0.startNumbers[domain.uuid] == number }) else { return networkTurn.leave() }
         do {
-            let choices = try await choices(for: domain, pools)
+            // Without a connection a network gives out what it finds first.
+            let connection = state.withLock { $0.connection }
+            let ports = await ports(
+                of: Set(domain.interfaces.compactMap(\.network)).filter { pools[$0] != nil }, connection)
+            let choices = try await choices(for: domain, pools, beside: ports)
             let expected = choices.values.reduce(into: Set<PCIAddress>()) { $0.formUnion($1) }
             state.withLock { $0.steering = Steering(number: number, uuid: domain.uuid, expected: expected) }
             loop.scheduleTask(in: Self.patience) { [weak self] in self?.endSteering { $0.number == number } }
-            // Without a connection its network gives out what it finds first.
-            guard let connection = state.withLock({ $0.connection }) else { return endSteering(of: domain.uuid) }
+            guard let connection else { return endSteering(of: domain.uuid) }
             for (network, chosen) in choices.sorted(by: { $0.key < $1.key }) {
-                await clear(network, for: chosen, number, connection)
+                await clear(network, ports[network] ?? [], for: chosen, number, connection)
             }
         } catch {
             manager.endPromises(to: Consumer(.domain, domain.uuid))
@@ -74,9 +77,44 @@ extension Virtualization {
         }
     }
 
-    /// What a domain is to get of each network.
+    /// Throws when what is wished for an interface is not understood: it is in the domain's document, where anybody may
+    /// edit it.
+    func checkWishes(of domain: DomainDescription) throws(LeasingError) {
+        for (mac, wish) in domain.wishes.sorted(by: { $0.key < $1.key }) {
+            let place = "<sluice:interface mac=\"\(mac)\"> in the metadata of domain \(domain.name)"
+            let edit = "virsh edit \(domain.name), or sluice vm detach and attach"
+            guard wish.isUnderstood else {
+                throw LeasingError(.badRequest, "\(place): its settings are no settings", remedy: edit)
+            }
+            var body = AttachBody(pool: "")
+            (body.settings, body.spread, body.numa) = (wish.settings, wish.spread, wish.numa)
+            do throws(LeasingError) {
+                _ = try request(body, for: domain.uuid, as: nil)
+            } catch {
+                throw LeasingError(
+                    error.code, "\(place): \(error.message)", remedy: (error.remedy.map { "\($0); " } ?? "") + edit)
+            }
+        }
+    }
+
+    /// The ports of networks.
+    private func ports(of networks: Set<String>, _ connection: Connection?) async -> [String: [NetworkPort]] {
+        var ports: [String: [NetworkPort]] = [:]
+        for network in networks.sorted() {
+            do throws(LibvirtError) {
+                ports[network] = try await connection?.ports(of: network)
+            } catch {
+                // The domain then gets what libvirt finds first.
+                logger.warning("network \(network): \(error.message)")
+            }
+        }
+        return ports
+    }
+
+    /// What a domain is to get of each network. What libvirt has given out it does not give once more, though nobody has a
+    /// lease of it: a start that was cut short leaves its port.
     private func choices(
-        for domain: DomainDescription, _ pools: [String: String]
+        for domain: DomainDescription, _ pools: [String: String], beside ports: [String: [NetworkPort]]
     ) async throws(LeasingError) -> [String: Set<PCIAddress>] {
         let wishes = domain.wishes
         // Interfaces that were attached together are chosen together.
@@ -87,7 +125,8 @@ extension Virtualization {
             if wish.isEmpty { wish.group = nil }
             return Part(network: network, wish: wish)
         }
-        let own = Set(domain.functions)
+        let given = Set(ports.values.flatMap(\.self).filter { !$0.isOurs }.compactMap(\.address))
+        let passed = given.union(domain.functions)
         var chosen: [Part: [PCIAddress]] = [:]
         // Those with wishes first: the others take what is left.
         for part in Set(interfaces).sorted(by: { $0.order < $1.order }) {
@@ -95,14 +134,14 @@ extension Virtualization {
             var body = AttachBody(pool: pool)
             (body.count, body.spread, body.numa) = (interfaces.count { $0 == part }, part.wish.spread, part.wish.numa)
             let request = try request(body, for: domain.uuid, as: domain)
-            chosen[part] = try await manager.promise(for: request, beside: own)
+            chosen[part] = try await manager.promise(for: request, beside: passed)
         }
         var result: [String: Set<PCIAddress>] = [:]
         for (network, parts) in Dictionary(grouping: interfaces, by: \.network) {
             let functions = Set(Set(parts).flatMap { chosen[$0] ?? [] })
             result[network] =
                 Set(parts).count > 1
-                ? try inListOrder(parts, chosen, functions, of: network, for: domain) : functions
+                ? try inListOrder(parts, chosen, functions, of: network, for: domain, beside: passed) : functions
         }
         return result
     }
@@ -119,13 +158,13 @@ extension Virtualization {
     /// What several groups of interfaces get of one network: each of the ports that were chosen for its group.
     private func inListOrder(
         _ parts: [Part], _ chosen: [Part: [PCIAddress]], _ functions: Set<PCIAddress>, of network: String,
-        for domain: DomainDescription
+        for domain: DomainDescription, beside passed: Set<PCIAddress>
     ) throws(LeasingError) -> Set<PCIAddress> {
         let (known, occupied) = (manager.pools, manager.occupied)
         let groups = Array(Set(parts))
         let list = state.withLock { $0.lists[network] } ?? []
         let free = list.filter { address in
-            !domain.functions.contains(address)
+            !passed.contains(address)
                 && known.member(at: address).map { occupied[$0.identity] == nil } ?? false
         }
         func port(_ address: PCIAddress) -> PCIAddress? { known.member(at: address)?.portAddress }
@@ -147,11 +186,11 @@ extension Virtualization {
 
     /// Makes the chosen functions the first free ones of a network.
     private func clear(
-        _ network: String, for chosen: Set<PCIAddress>, _ number: UInt64, _ connection: Connection
+        _ network: String, _ ports: [NetworkPort], for chosen: Set<PCIAddress>, _ number: UInt64,
+        _ connection: Connection
     ) async {
         do throws(LibvirtError) {
             let list = state.withLock { $0.lists[network] } ?? []
-            let ports = try await connection.ports(of: network)
             for port in ports where port.isOurs && port.address.map(chosen.contains) ?? false {
                 try await connection.unclaim(port: port.uuid, of: network)
             }

@@ -32,9 +32,10 @@ final class Virtualization: Sendable {
     private let created: Int64
     /// How long libvirt may wait before it carries out a call whose caller is gone (VIR_JOB_WAIT_TIME in
     /// src/hypervisor/domain_job.c), and a little more.
-    private static let jobWait = Duration.seconds(35)
+    static let jobWait = Duration.seconds(35)
     /// Whoever changes networks or their ports has the turn.
     let networkTurn = Turnstile()
+    private let reads = SerialQueue()
 
     struct State {
         var connection: Connection?
@@ -55,12 +56,18 @@ final class Virtualization: Sendable {
         var startNumbers: [String: UInt64] = [:]
         /// The start that chooses what it gets of networks.
         var steering: Steering?
+        /// How often it was looked in vain whether domains have opened what they have.
+        var looksForOpening = 0
+        /// Whether it is going to be looked again.
+        var isLookPlanned = false
         /// Functions that are being attached to a running domain, by UUID.
         var attaching: [PCIAddress: String] = [:]
         /// Domains that something was plugged into.
         var plugged: Set<String> = []
-        /// Ports of networks that were of no domain when they were last looked at, by the network's name.
-        var strays: [String: Set<String>] = [:]
+        /// Ports of networks that are of no domain, and since when, by the network's name.
+        var strays: [String: [String: ContinuousClock.Instant]] = [:]
+        /// What libvirt had written down of the domains that run when it was last away, by UUID.
+        var written: [String: Set<PCIAddress>] = [:]
         /// Why there is no connection.
         var failure: LibvirtError?
         /// Those who wait until a device has left its domain.
@@ -86,18 +93,26 @@ final class Virtualization: Sendable {
         self.logger = logger
         self.loop = loop
         self.onChange = onChange
+        if uri == Self.system {
+            let written = StatusFiles.functions()
+            state.withLock { $0.written = written }
+        }
     }
 
     /// Whether a domain starts, or runs and has a function, as far as libvirt has told or written down.
     func has(_ address: PCIAddress, in uuid: String) -> Bool {
-        let (isKnown, hasLooked) = state.withLock { state in
-            (
-                state.starting.contains(uuid) || state.attaching[address] == uuid
-                    || state.domains.contains { $0.uuid == uuid && $0.live?.functions.contains(address) ?? false },
-                state.hasLooked
-            )
+        state.withLock { state in
+            state.starting.contains(uuid) || state.attaching[address] == uuid
+                || state.domains.contains { $0.uuid == uuid && $0.live?.functions.contains(address) ?? false }
+                || !state.hasLooked && state.written[uuid]?.contains(address) ?? false
         }
-        return isKnown || !hasLooked && uri == Self.system && StatusFiles.have(address, in: uuid)
+    }
+
+    /// Reads files and the ledger off the loop: a disk may be slow.
+    func reading<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
+        try await withCheckedThrowingContinuation { continuation in
+            reads.add { continuation.resume(with: Result(catching: body)) }
+        }
     }
 
     /// The daemon of the host's virtual machines, which runs the hooks.
@@ -139,7 +154,7 @@ final class Virtualization: Sendable {
                 if failures == 0 { logger.warning("\(error.message)") }
                 state.withLock { $0.failure = error }
             }
-            disconnected()
+            await disconnected()
             failures += 1
             // A daemon that is not there is tried again, ever more rarely.
             try? await loop.sleep(for: .seconds(min(1 << min(failures - 1, 6), 60)))
@@ -149,10 +164,13 @@ final class Virtualization: Sendable {
     /// Whether it is followed: a pool is for it, or it was named.
     var isWanted: Bool { isAlwaysWanted || manager.pools.pools.contains { $0.declared.purpose == "libvirt" } }
 
-    private func disconnected() {
+    private func disconnected() async {
+        // While libvirt is away nobody changes what it has written.
+        let written = uri == Self.system ? (try? await reading { StatusFiles.functions() }) ?? [:] : [:]
         let waiting = state.withLock { state in
             state.connection = nil
             state.hasLooked = false
+            state.written = written
             // A start that was under way has ended with the daemon. What ran still runs, and the daemon will set its VFs
             // as they were when it finds that it has not: until it has been asked again, it has it.
             state.starting = []
@@ -249,6 +267,7 @@ final class Virtualization: Sendable {
         }
         // Who holds what is to be looked at, and the leases with it: what was unplugged or has ended comes back.
         if hasChanged { onChange() }
+        awaitOpening(by: domains)
         guard !isObserveOnly else { return }
         for domain in domains {
             for address in domain.live?.functions ?? [] where manager.lease(at: address) == nil {
@@ -270,6 +289,34 @@ final class Virtualization: Sendable {
         }
     }
 
+    /// Sees to it that it is looked again while a domain has not opened what it has: QEMU does that a while after libvirt
+    /// has listed the domain, and when it ends before, libvirt tells of neither start nor end.
+    private func awaitOpening(by domains: [Domain]) {
+        let host = manager.observedHost
+        let isAwaited = domains.contains { domain in
+            domain.live?.functions.contains { address in
+                host[address].map { !$0.holders.contains(where: \.isDomain) } ?? false
+            } ?? false
+        }
+        let delay = state.withLock { state -> Int64? in
+            guard isAwaited else {
+                state.looksForOpening = 0
+                return nil
+            }
+            // After an hour it is one that cannot be seen from here.
+            guard !state.isLookPlanned, state.looksForOpening < 10 else { return nil }
+            state.isLookPlanned = true
+            state.looksForOpening += 1
+            return 5 << Int64(state.looksForOpening - 1)
+        }
+        guard let delay else { return }
+        loop.scheduleTask(in: .seconds(delay)) { [weak self] in
+            self?.state.withLock { $0.isLookPlanned = false }
+            self?.onChange()
+            self?.work.add { $0.host = true }
+        }
+    }
+
     /// Ends leases of starts and attaches that were cut short: libvirt was asked after they had been granted, and its
     /// domains do not have them. What a person has leased for a domain waits for its start as long as its time lasts.
     private func endCutShort(_ leases: [Lease], among domains: [Domain]) async throws {
@@ -277,7 +324,8 @@ final class Virtualization: Sendable {
             let isOurs = uri == Self.system || domains.contains { $0.uuid == lease.consumer.identifier }
             guard isOurs else { continue }
             let runs = domains.contains { $0.uuid == lease.consumer.identifier && $0.isActive }
-            switch try manager.requester(of: lease) {
+            let manager = manager
+            switch try await reading({ try manager.requester(of: lease) }) {
             // What somebody plugs into a running domain is in its document only when QEMU has it.
             case "libvirt" where runs: break
             case "libvirt": try await manager.endCutShort(lease)

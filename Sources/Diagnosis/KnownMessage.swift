@@ -117,6 +117,35 @@ public struct KnownMessage: Sendable {
             cause: "the port of an SR-IOV card puts one VLAN on a VF; a guest that is trusted may tag by itself",
             ["give one <tag> in <vlan>", "or none, and sluice vm attach DOMAIN --pool POOL --trust"]),
         KnownMessage(
+            "vf.portProfile", "a VF cannot have a port profile", ["PortProfileRequest"],
+            cause:
+                "802.1Qbh profiles are set by Cisco's cards (enic); the driver of this port knows nothing of them",
+            ["take <virtualport type='802.1Qbh'> out of the interface", "a VLAN is set with <vlan><tag id=…/></vlan>"]),
+        KnownMessage(
+            "vf.portProfile", "a VF cannot have a port profile",
+            ["virtualport type", "not supported on interfaces of type hostdev"],
+            cause: "libvirt has port profiles for macvtap and Open vSwitch, for VFs only 802.1Qbh",
+            ["take <virtualport> out of the interface", "a VLAN is set with <vlan><tag id=…/></vlan>"]),
+        KnownMessage(
+            "domain.alias", "two devices of a virtual machine have the same alias", ["non unique alias detected"],
+            cause: "aliases beginning with ua- are the user's own, and libvirt asks for different ones",
+            ["give each device another <alias name='ua-…'/>", "sluice vm attach makes one out of the MAC address"]),
+        KnownMessage(
+            "vf.driver", "a device cannot be given another driver", ["driver_override interface of PCI device"],
+            cause:
+                "the kernel did not take the driver's name: sysfs is read-only (a container), or the kernel is locked down",
+            [
+                "run libvirtd where /sys may be written to", "dmesg and the error's last words say why",
+                "driver: vfio-pci in the host file binds it before libvirt needs it",
+            ]),
+        KnownMessage(
+            "vf.driver", "a device does not let its driver go", ["Failed to unbind PCI device"],
+            cause: "the driver is busy with it, or the kernel is locked down",
+            ["dmesg says why", "sluice show FUNCTION names who uses it"]),
+        KnownMessage(
+            "vf.driver", "a device does not get its driver", ["Failed to trigger a probe for PCI device"],
+            cause: "the kernel did not look for its driver again", ["dmesg says why", "modprobe vfio-pci"]),
+        KnownMessage(
             "domain.cachingMode", "the guest's own IOMMU does not tell QEMU what it maps", ["caching-mode"],
             cause: "with a virtual Intel IOMMU passthrough works only when each mapping is told",
             ["<driver intremap='on' caching_mode='on'/> in the domain's <iommu>"]),

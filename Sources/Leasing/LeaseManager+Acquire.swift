@@ -289,7 +289,12 @@ extension LeaseBook {
         _ request: LeaseRequest, beside others: Set<PCIAddress> = []
     ) throws(LeasingError) -> (decision: Placement.Decision, pool: DeclaredPool?) {
         let (members, pool) = try members(for: request)
-        if let pool { try checkLimits(pool, request) }
+        // What it is promised it has as good as got, but for what it asks for now.
+        let promised = promised
+        if let pool {
+            let others = members.count { promised[$0.identity] == request.consumer && open[$0.identity] == nil }
+            try checkLimits(pool, request, promised: request.function == nil ? others : 0)
+        }
         var occupied = occupied()
         for member in members where occupied[member.identity] == nil {
             // Who was promised a function asks for it by name.
@@ -346,7 +351,7 @@ extension LeaseBook {
         return ([member], pools.pool(of: member.identity).flatMap { pools[name: $0]?.declared })
     }
 
-    fileprivate func checkLimits(_ pool: DeclaredPool, _ request: LeaseRequest) throws(LeasingError) {
+    fileprivate func checkLimits(_ pool: DeclaredPool, _ request: LeaseRequest, promised: Int) throws(LeasingError) {
         let purposes: [Consumer.Kind: String] = [.domain: "libvirt", .namespace: "kubernetes", .port: "openstack"]
         if pool.purpose != "any", let purpose = purposes[request.consumer.kind], purpose != pool.purpose {
             throw LeasingError(
@@ -357,9 +362,11 @@ extension LeaseBook {
         let had = open.values.count { id in
             leases[id].map { $0.pool == pool.name && $0.consumer == request.consumer } ?? false
         }
-        if had + request.count > limit {
+        if had + promised + request.count > limit {
             throw LeasingError(
-                .limit, "\(request.consumer) has \(had) leases of pool \(pool.name), which allows \(limit)",
+                .limit,
+                "\(request.consumer) has \(had) leases of pool \(pool.name)"
+                    + (promised > 0 ? " and is about to get \(promised)" : "") + ", which allows \(limit)",
                 remedy: "release one, or raise limits.leasesPerConsumer in the host file")
         }
     }

@@ -235,6 +235,11 @@ public struct Placement {
         let isOccupied = { (choice: Choice) in if case .occupied = choice.cause { true } else { false } }
         details += passed.filter { !isOccupied($0) }.map { "\($0.member.function.name)  free, but \($0.reason)" }
         details += free.map { "\($0.function.name)  free" }
+        if request.function != nil, let member = members.first {
+            return LeasingError(
+                .exhausted, "\(member.function.name) is not free; nothing was leased", details: details,
+                remedy: "release the lease, or take a function of a pool (--pool)")
+        }
         let wanted = request.count == 1 ? "one was asked for" : "\(request.count) were asked for"
         let fits = free.count == 0 ? "no free function" : "\(free.count) free function\(free.count == 1 ? "" : "s")"
         return LeasingError(

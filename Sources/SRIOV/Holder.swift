@@ -39,6 +39,9 @@ public struct Holder: Sendable, Hashable {
         self.through = through
     }
 
+    /// Whether it is a libvirt domain's QEMU.
+    public var isDomain: Bool { if case .domain = kind { true } else { false } }
+
     /// The kind as one word for machines.
     public var word: String {
         switch kind {

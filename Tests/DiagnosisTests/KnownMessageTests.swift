@@ -28,6 +28,18 @@ struct KnownMessageTests {
                 "internal error: Invalid device 0000:41:10.0 iommu_group file /sys/bus/pci/devices/0000:41:10.0/iommu_group is not a symlink"
             ),
             ("iommu.groupNotViable", "vfio 0000:04:10.0: group 94 is not viable"),
+            ("vf.portProfile", "internal error: sending of PortProfileRequest failed."),
+            (
+                "vf.portProfile",
+                "unsupported configuration: virtualport type 802.1Qbg is currently not supported on interfaces of type hostdev"
+            ),
+            ("domain.alias", "unsupported configuration: non unique alias detected: ua-x"),
+            (
+                "vf.driver",
+                "Failed to add driver 'vfio-pci' to driver_override interface of PCI device '0000:41:10.2': No space left on device"
+            ),
+            ("vf.driver", "Failed to unbind PCI device '0000:41:10.2' from igbvf: Permission denied"),
+            ("vf.driver", "Failed to trigger a probe for PCI device '0000:41:10.2': Permission denied"),
             (
                 "iommu.reservedRegion",
                 "vfio 0000:04:00.0: failed to setup container for group 94: failed to set iommu for container: Operation not permitted"

@@ -317,13 +317,18 @@ extension LabSuite {
         func locked() throws {
             let file = try Lab.file("start.yaml", port(7))
             let first = try Command(["sluice", "apply", "-f", file, "--yes"])
-            // The first has the lock as soon as it has written its name.
+            // The first has the lock as soon as it has written its name; stopped there, it keeps it.
             try Lab.wait(for: "the first to begin") {
                 try LiveFileTree().text("/var/lib/sluice/apply.lock")?.isEmpty == false
             }
+            kill(first.pid, SIGSTOP)
+            defer { kill(first.pid, SIGCONT) }
             let refused = try Lab.sluice("apply", "-f", file, "--yes", "--no-wait")
-            let waited = try Lab.sluice("apply", "-f", file, "--yes")
+            let second = try Command(["sluice", "apply", "-f", file, "--yes"])
+            try Lab.wait(for: "the second to wait") { second.errorSoFar.contains("(pid \(first.pid)") }
+            kill(first.pid, SIGCONT)
             #expect(try first.finish().status == 0)
+            let waited = try second.finish()
             #expect(
                 refused.status == 1 && refused.error.contains("apply.locked")
                     && refused.error.contains("pid \(first.pid)"), "\(refused)")

@@ -62,6 +62,26 @@ extension LabSuite {
             try expect(
                 try start("trunk", interface(try source("ens10 vf 1"), trunk)), says: "vlan trunking is not supported",
                 fault: "vf.vlanTrunk")
+            // Port profiles are for other cards, and libvirt has one kind of them for VFs.
+            func profile(_ type: String, _ parameters: String) -> String {
+                "<virtualport type='\(type)'><parameters \(parameters)/></virtualport>"
+            }
+            let second = try source("ens10 vf 1")
+            try expect(
+                try start("cisco", interface(second, profile("802.1Qbh", "profileid='finance'"))),
+                says: "sending of PortProfileRequest failed", fault: "vf.portProfile")
+            try expect(
+                try start(
+                    "vepa",
+                    interface(second, profile("802.1Qbg", "managerid='1' typeid='2' typeidversion='3'"))),
+                says: "802.1Qbg is currently not supported on interfaces of type hostdev", fault: "vf.portProfile")
+            // One alias for two devices.
+            let alias = "<alias name='ua-uplink'/>"
+            try libvirt.define("named", interface(first, alias))
+            let twin = try Lab.file("twin.xml", interface(second, alias))
+            try expect(
+                try libvirt.tryVirsh("attach-device", "named", twin, "--config"),
+                says: "non unique alias detected: ua-uplink", fault: "domain.alias")
             // A network that does not run.
             try libvirt.define(
                 "early", "<interface type='network'><source network='late'/><model type='virtio'/></interface>")
@@ -111,6 +131,22 @@ extension LabSuite {
                         try libvirt.tryVirsh("start", "manual"), says: "must be manually detached", fault: "vf.driver")
                 }
             }
+        }
+
+        @Test("A VF whose driver cannot be changed: what libvirt says of it is known")
+        func override() throws {
+            let file = LibvirtFixture.hostFile(virtualFunctions: 1).replacing(", driver: vfio-pci", with: "")
+            let libvirt = try LibvirtFixture(file, hooks: false)
+            try libvirt.define(
+                "guest", "<interface type='hostdev' managed='yes'>\(try source("ens10 vf 0"))</interface>")
+            let address = try #require(try Lab.host().functions.first { $0.name == "ens10 vf 0" }).pci.address
+            let path = "\(PCIReader.path(address))/driver_override"
+            // As if the kernel refused the write.
+            try Lab.run(["mount", "--bind", "/dev/full", path])
+            defer { _ = try? Lab.run(["umount", path]) }
+            try expect(
+                try libvirt.tryVirsh("start", "guest"), says: "to driver_override interface of PCI device",
+                fault: "vf.driver")
         }
 
         @Test("A network that somebody has stopped is started again; who may not lock its memory is refused before")

@@ -136,6 +136,13 @@ extension LabSuite {
             #expect(refused.status == 3 && refused.error.contains("[domain.noPorts]"), "\(refused)")
             #expect(try libvirt.domain("guest") == view)
             #expect(try libvirt.free() == 2)
+            // What virsh plugs in is leased by the hook, and set as the pool says: libvirt sets no priority.
+            try libvirt.virsh("attach-interface", "guest", "network", "tenant", "--model", "virtio", "--live")
+            #expect(try libvirt.free() == 1)
+            try Lab.wait(for: "the VLAN of all three") {
+                try vfs().count { $0.vlans == [VLAN(id: 42, qos: 3)] } == 3
+            }
+            #expect(try libvirt.domain("guest").interfaces.filter { $0.in.contains("live") }.count == 3)
             // A machine in its firmware lets nothing go.
             let address = try #require(view.interfaces.first?.address)
             let kept = try Lab.sluice("vm", "detach", "guest", address, "--live", "--wait", "2")

@@ -32,9 +32,11 @@ enum Lab {
     static func reset() throws {
         let kernel = try kernel()
         let reader = PCIReader(files: kernel.files)
-        for function in try reader.functions() where function.sriov?.enabledVFs ?? 0 > 0 {
-            try write("0", to: "\(PCIReader.path(function.address))/sriov_numvfs")
-        }
+        let files = try reader.functions().filter { $0.sriov?.enabledVFs ?? 0 > 0 }
+            .map { "\(PCIReader.path($0.address))/sriov_numvfs" }
+        // The kernel sleeps two seconds for each port, so all are written at the same time.
+        let script = "for file; do echo 0 >$file & all=\"$all $!\"; done; for one in $all; do wait $one || exit 1; done"
+        try run(["sh", "-c", script, "sh"] + files)
         for function in try reader.functions() {
             if function.sriov != nil {
                 try write("1", to: "\(PCIReader.path(function.address))/sriov_drivers_autoprobe")

@@ -72,9 +72,7 @@ final class LeaseFixture: Sendable {
     }
 
     deinit {
-        for name in ["ledger.db", "ledger.db-wal", "ledger.db-shm", "ledger.db.lock"] {
-            unlink("\(state.path)/\(name)")
-        }
+        for name in ((try? LiveFileTree().entries(state.path)) ?? nil) ?? [] { unlink("\(state.path)/\(name)") }
         rmdir(state.path)
     }
 
