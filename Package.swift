@@ -73,6 +73,7 @@ let package = Package(
             name: "sluice",
             dependencies: [
                 "AgentAPI", "Diagnosis", "HostFile", "Leasing", "SRIOV", "Yams",
+                .product(name: "SystemPackage", package: "swift-system"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: settings),
@@ -91,7 +92,8 @@ let package = Package(
         .testTarget(
             name: "SRIOVTests", dependencies: ["SRIOV", "HostFile", "SluiceTesting"], swiftSettings: settings),
         .testTarget(
-            name: "DiagnosisTests", dependencies: ["Diagnosis", "SRIOV", "SluiceTesting"], swiftSettings: settings),
+            name: "DiagnosisTests", dependencies: ["Diagnosis", "HostFile", "SRIOV", "SluiceTesting"],
+            swiftSettings: settings),
         .testTarget(name: "HostFileTests", dependencies: ["HostFile"], swiftSettings: settings),
         .testTarget(
             name: "LeasingTests", dependencies: ["HostFile", "Leasing", "SluiceTesting"], swiftSettings: settings),

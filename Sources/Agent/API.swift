@@ -18,6 +18,8 @@ struct API: Sendable {
 
     /// The longest body that is taken, bytes: a host file.
     static let bodyLimit = 1 << 20
+    /// Documents of machines may be longer.
+    static let hookLimit = 16 << 20
     private static let idempotencyKey = HTTPField.Name("Idempotency-Key") ?? .ifMatch
 
     func respond(_ request: Request, _ peer: Peer?) async -> Response {
@@ -179,8 +181,8 @@ struct API: Sendable {
         case .latestEvents: return try await latestEvents(request)
         case .plans: return try await plan(request)
         case .applies: return try await apply(request)
-        case .virtual(let resource): return try await perform(resource, request)
-        case .faults: return try Self.response(keeper.faults.map(FaultView.init))
+        case .virtual(let resource): return try await perform(resource, request, peer)
+        case .faults: return try Self.response(await keeper.currentFaults().map(FaultView.init))
         }
     }
 
@@ -230,13 +232,15 @@ struct API: Sendable {
     // MARK: JSON
 
     /// Decodes a body whose members are all known.
-    func decode<Value: Decodable & Sendable>(_ request: Request, _ keys: Set<String>) async throws -> Value {
+    func decode<Value: Decodable & Sendable>(
+        _ request: Request, _ keys: Set<String>, limit: Int = Self.bodyLimit
+    ) async throws -> Value {
         let buffer: ByteBuffer
         do {
-            buffer = try await request.body.collect(upTo: Self.bodyLimit)
+            buffer = try await request.body.collect(upTo: limit)
         } catch {
             throw Problem(
-                status: 413, title: "Too large", detail: "a body has at most \(Self.bodyLimit) bytes",
+                status: 413, title: "Too large", detail: "a body has at most \(limit) bytes",
                 code: "request.tooLarge")
         }
         let data = Data(buffer.readableBytesView)

@@ -79,10 +79,15 @@ public struct Daemon: Sendable {
         manager.domainLife.withLock {
             $0 = { uuid, address in virtualizations.contains { $0.has(address, in: uuid) } ? true : nil }
         }
+        keeper.otherFacts.withLock {
+            $0 = { facts in
+                for virtualization in virtualizations { virtualization.add(to: &facts) }
+            }
+        }
         let tls = try options.tcp.map { try TLSSettings($0) }
         let listeners = try sockets(tls)
         let api = API(keeper: keeper, virtualizations: virtualizations, changeUIDs: options.changeUIDs)
-        let watch = HostWatch(triggers: triggers, logger: logger)
+        let watch = HostWatch(triggers: triggers, messages: keeper.messages, logger: logger)
         try await withThrowingTaskGroup(of: End.self) { tasks in
             tasks.addTask {
                 try await watch.run()

@@ -1,4 +1,5 @@
 internal import AgentAPI
+internal import Diagnosis
 internal import HostFile
 internal import Leasing
 internal import Logging
@@ -103,7 +104,7 @@ extension HostKeeper {
     }
 
     /// Says what is not as declared and cannot be mended, once.
-    private func tellDrift(_ plan: Plan, begun: Int64) async {
+    func tellDrift(_ plan: Plan, begun: Int64) async {
         let changing = Set(
             manager.leases.filter {
                 // libvirt sets what a domain gets while it starts, and what it cannot set follows.
@@ -117,8 +118,12 @@ extension HostKeeper {
                 drift[device.name] = refusal.error.message
             }
         }
+        // What has steps is being mended; only who looks on leaves it.
+        var refused = plan
+        refused.devices = plan.devices.filter { drift[$0.name] != nil }
+        if !options.isObserveOnly { for index in refused.devices.indices { refused.devices[index].steps = [] } }
         let before = state.withLock { state in
-            defer { state.drift = drift }
+            defer { (state.drift, state.facts.plan) = (drift, refused) }
             return state.drift
         }
         await note(

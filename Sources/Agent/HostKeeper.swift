@@ -31,6 +31,10 @@ final class HostKeeper: Sendable {
     private let loop: any EventLoop
     private let queue = SerialQueue()
     private let reads = SerialQueue()
+    /// The kernel's messages on VFs.
+    let messages = KernelMessages()
+    /// Adds what others of the agent know of: libvirt's networks and machines.
+    let otherFacts = Mutex<@Sendable (inout HostFacts) -> Void> { _ in }
     let state: Mutex<State>
 
     struct State {
@@ -47,7 +51,9 @@ final class HostKeeper: Sendable {
         var names = PCINames()
         var models: Set<PCIModel> = []
         /// What faults are told from beside the host itself.
-        var facts = KernelFacts()
+        var facts = HostFacts()
+        /// The faults that were told of, and their titles.
+        var told: [FaultKey: String]?
         /// When the look at the host that is under way began; the health check looks at it.
         var refreshBegan: ContinuousClock.Instant?
 
@@ -160,6 +166,10 @@ final class HostKeeper: Sendable {
     private func walk(_ reasons: Triggers.Reasons) async {
         if reasons.reload { return await reload() }
         if reasons.host { return await refresh() }
+        if reasons.facts {
+            try? await blocking { [self] in readFacts() }
+            await tellFaults()
+        }
         for link in reasons.settings where await isDrifted(link) { return await refresh() }
     }
 
@@ -185,12 +195,13 @@ final class HostKeeper: Sendable {
         defer { state.withLock { $0.refreshBegan = nil } }
         do {
             try await look(isStart: true)
-            guard !options.isObserveOnly else { return }
+            if options.isObserveOnly { return await observe() }
             try await converge()
         } catch {
             await note("error", "host", "the host cannot be read: \(error)")
         }
         for error in await manager.reconcile(isStart: true) { logger.error("\(error.message)") }
+        await tellFaults()
     }
 
     func refresh() async {
@@ -198,7 +209,7 @@ final class HostKeeper: Sendable {
         defer { state.withLock { $0.refreshBegan = nil } }
         do {
             try await look()
-            guard !options.isObserveOnly else { return }
+            if options.isObserveOnly { return await observe() }
             // Whoever asks meanwhile for a VF of a port that lacks some waits for what becomes of it.
             let incomplete = try await blocking { [self] in incompletePorts() }
             try await manager.maintaining(incomplete) {
@@ -210,6 +221,18 @@ final class HostKeeper: Sendable {
         } catch {
             await note("error", "host", "the host cannot be read: \(error)")
         }
+        await tellFaults()
+    }
+
+    /// What would be done, if it were not only looked on.
+    private func observe() async {
+        do {
+            let plan = try await blocking { [self] in try makePlan() }
+            await tellDrift(plan, begun: manager.now)
+        } catch {
+            logger.error("no plan can be made: \(error)")
+        }
+        await tellFaults()
     }
 
     /// The declared ports that have not as many VFs as are declared.
@@ -254,15 +277,6 @@ final class HostKeeper: Sendable {
         let names = PCINames.load(for: models, files: LiveFileTree())
         state.withLock { ($0.models, $0.names) = (models, names) }
     }
-
-    /// What cannot be read is not told of.
-    func readFacts() {
-        guard let facts = try? KernelFacts(reading: kernel.files) else { return }
-        state.withLock { $0.facts = facts }
-    }
-
-    /// What is wrong with the host now.
-    var faults: [Fault] { Diagnosis.faults(of: manager.host, state.withLock { $0.facts }) }
 
     private func tellDifferences(_ before: Host, _ after: Host) async {
         let old = Set(before.functions.filter(\.isAssignable).map(\.pci.address))

@@ -14,6 +14,8 @@ final class Triggers: Sendable {
         var host = false
         /// The host file is to be read again.
         var reload = false
+        /// The kernel has said something that faults are told from.
+        var facts = false
         /// Ports whose settings may have been changed by somebody else, by link.
         var settings: Set<Int32> = []
     }
@@ -45,18 +47,30 @@ final class Triggers: Sendable {
 /// Waits for what the kernel says, and makes triggers of it. Nothing is polled.
 struct HostWatch: Sendable {
     let triggers: Triggers
+    let messages: KernelMessages
     let logger: Logger
 
     /// Runs until it is cancelled.
     ///
     /// Throws when the kernel's events cannot be had: without them the agent knows nothing.
     func run() async throws {
+        watchLog()
         try await withThrowingTaskGroup { group in
             group.addTask { try await watchDevices() }
             group.addTask { try await watchNodes() }
             group.addTask { try await watchLinks() }
             try await group.next()
             group.cancelAll()
+        }
+    }
+
+    /// What the kernel says. Where it may not be read, faults are told from the rest; the thread ends with the process.
+    private func watchLog() {
+        let (triggers, messages) = (triggers, messages)
+        _ = startThread {
+            KernelLog.follow { message in
+                if messages.add(message) { triggers.add { $0.facts = true } }
+            }
         }
     }
 

@@ -98,6 +98,10 @@ final class Metrics: Sendable {
         for severity in Fault.Severity.allCases {
             page.sample("sluice_faults", ["severity": severity.rawValue], "\(bySeverity[severity]?.count ?? 0)")
         }
+        page.family("sluice_fault", "gauge", "Faults that are known, by identifier")
+        for (id, found) in Dictionary(grouping: faults, by: \.id).sorted(by: { $0.key < $1.key }) {
+            page.sample("sluice_fault", ["id": id, "severity": found[0].severity.rawValue], "\(found.count)")
+        }
         if let counters { add(counters, &page) }
         return page.text
     }

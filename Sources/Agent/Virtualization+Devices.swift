@@ -20,7 +20,7 @@ extension Virtualization {
         let domain = try await connection.domain(name)
         let target = try Self.target(body.target, domain)
         let count = body.count ?? 1
-        let request = try request(body, for: domain.uuid, as: domain.live ?? domain.config)
+        var request = try request(body, for: domain.uuid, as: domain.live ?? domain.config)
         try request.check()
         guard let pool = manager.pools[name: body.pool] else {
             throw LeasingError(.noPool, "there is no pool \(body.pool)", remedy: "sluice pool list shows the pools")
@@ -30,31 +30,38 @@ extension Virtualization {
                 .badRequest, "domain \(domain.name) has an interface with a standby already (\(failover))",
                 remedy: "one pair for a domain is what its guest's net_failover driver takes")
         }
+        // A tag that somebody has given to the network itself is a running domain's too.
+        let networks = try await connection.hostdevNetworks()
+        if request.settings.vlans == nil, pool.declared.settings.vlans == nil,
+            let tag = networks.first(where: { $0.config.pool == pool.name })?.config.vlan
+        {
+            request.settings.vlans = [VLAN(id: tag)]
+        }
         let settings = (request.settings).filled(from: pool.declared.settings)
         // The two documents of a domain have the same addresses, aliases and all: one device in the guest's eyes.
         let devices = (0..<count).map { _ in NewInterface(settings) }
         var network: String?
         if target.contains(.config) {
-            network = try await self.network(of: body.pool, connection)
+            network = try self.network(of: body.pool, among: networks)
         }
         var attached: [XMLElement] = []
         var leases: [Lease] = []
         do {
             if target.contains(.live) {
                 try check(domain, count, body)
+                // What would be chosen is looked at before it is touched, and what is chosen once more.
+                let likely = try await manager.promise(for: request)
+                manager.endPromises(to: request.consumer)
+                try await check(likely, for: domain)
                 leases = try await manager.acquire(request, actor: "agent").leases
                 let granted = leases
                 state.withLock { state in for lease in granted { state.attaching[lease.address] = domain.uuid } }
-                for lease in leases {
-                    try checkGroup(of: lease)
-                    if let live = domain.live {
-                        try NodeAccess.checkBeforeAttach(lease.address, in: live, on: manager.observedHost)
-                    }
-                }
+                try await check(leases.map(\.address), for: domain)
                 for (lease, device) in zip(leases, devices) {
                     let element = device.live(lease.address, settings, failover: body.failover)
                     for element in element {
-                        try await connection.attach(element, to: domain.uuid, .live)
+                        try await connection.attach(
+                            element, to: domain.uuid, .live, patience: Self.attachPatience(domain.live))
                         attached.append(element)
                     }
                 }
@@ -81,6 +88,13 @@ extension Virtualization {
         let view = try await domainView(domain.uuid)
         let macs = Set(devices.map(\.mac))
         return view.interfaces.filter { $0.mac.map(macs.contains) ?? false }
+    }
+
+    /// How long an attach may take: the first device pins the guest's memory, a quarter of a second a GiB.
+    private static func attachPatience(_ domain: DomainDescription?) -> Duration {
+        let gibibytes = (domain?.memoryKiB ?? 0) >> 20
+        // Whoever asks waits five minutes for the answer.
+        return min(Connection.patience + .milliseconds(500 * min(gibibytes, 1 << 20)), .seconds(280))
     }
 
     private func finishAttaching(_ leases: [Lease]) {
@@ -145,7 +159,10 @@ extension Virtualization {
                 remedy: "give pf (each of another port) or card (each of another card)")
         }
         var request = try lease.request(person: "", idempotencyKey: nil)
-        if let node = description.flatMap({ Self.nodes(of: $0, manager.host) })?.min() { request.near = .node(node) }
+        let host = manager.host
+        if let nodes = description.flatMap({ Self.nodes(of: $0, host) }) {
+            request.near = .cpus(NumberSet(host.nodes.filter { nodes.contains($0.number) }.flatMap(\.cpus.numbers)))
+        }
         return request
     }
 
@@ -171,23 +188,44 @@ extension Virtualization {
         throw LeasingError(
             LeasingError.Code(rawValue: "domain.memoryLocked"),
             "domain \(domain.name) may lock \(limit / 1024) MiB, and passthrough locks its whole memory, \(domain.memoryKiB / 1024) MiB",
-            remedy: "virsh memtune \(domain.name) --hard-limit \(domain.memoryKiB + 1_048_576)")
+            remedy: "virsh memtune \(domain.name) --hard-limit \(domain.memoryKiB + (1 << 20))")
+    }
+
+    /// What libvirt or QEMU would refuse of functions for a running domain.
+    private func check(_ functions: [PCIAddress], for domain: Domain) async throws {
+        let host = manager.observedHost
+        for address in functions {
+            try checkPort(of: address, on: host)
+            try checkGroup(of: address, on: host)
+            guard let live = domain.live else { continue }
+            try await reading { try NodeAccess.checkBeforeAttach(address, in: live, on: host) }
+        }
+    }
+
+    /// libvirt sets a VF only while its port is up.
+    private func checkPort(of address: PCIAddress, on host: Host) throws(LeasingError) {
+        guard let port = host[address]?.pci.physicalFunction.flatMap({ host[$0] }), let link = port.link, !link.isUp
+        else {
+            return
+        }
+        throw LeasingError(
+            LeasingError.Code(rawValue: "pf.down"),
+            "\(port.name), the port of \(host[address]?.name ?? "\(address)"), is down; nothing was attached",
+            remedy: "declare it in the host file, and it is kept up; at once: ip link set \(link.name) up")
     }
 
     /// All functions of an IOMMU group go to one virtual machine: QEMU would say that the group is not viable.
-    private func checkGroup(of lease: Lease) throws(LeasingError) {
-        let host = manager.observedHost
-        guard let group = host[lease.address]?.pci.iommuGroup else { return }
-        let other = host.functionsOfHost(inGroup: group).first { $0.pci.address != lease.address }
+    private func checkGroup(of address: PCIAddress, on host: Host) throws(LeasingError) {
+        guard let function = host[address], let group = function.pci.iommuGroup else { return }
+        let other = host.functionsOfHost(inGroup: group).first { $0.pci.address != address }
         guard let other else { return }
         throw LeasingError(
             LeasingError.Code(rawValue: "iommu.groupNotViable"),
-            "\(lease.name) shares IOMMU group \(group) with \(other.name), which the host uses (\(other.pci.driver ?? "")); nothing was attached",
+            "\(function.name) shares IOMMU group \(group) with \(other.name), which the host uses (\(other.pci.driver ?? "")); nothing was attached",
             remedy: "bind it to vfio-pci too, use another slot, or enable ACS in the firmware")
     }
 
-    private func network(of pool: String, _ connection: Connection) async throws -> String {
-        let networks = try await connection.hostdevNetworks()
+    private func network(of pool: String, among networks: [Network]) throws(LibvirtError) -> String {
         guard let network = networks.first(where: { $0.config.pool == pool }) else {
             throw LibvirtError(
                 .noNetwork, "pool \(pool) has no network yet, so a domain's next start cannot get anything of it",
@@ -334,9 +372,11 @@ extension Virtualization {
 
     /// What keeps a domain from migrating.
     func migration(of name: String) async throws -> MigrationView {
-        let domain = try await connection().domain(name)
+        let connection = try connection()
+        let domain = try await connection.domain(name)
+        let networks = Set(try await connection.hostdevNetworks().map(\.config.name))
         let description = domain.live ?? domain.config
-        return MigrationView(domain: domain.name, blockers: description?.migrationBlockers ?? [])
+        return MigrationView(domain: domain.name, blockers: description?.migrationBlockers(networks) ?? [])
     }
 }
 

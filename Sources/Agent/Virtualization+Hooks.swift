@@ -19,6 +19,7 @@ extension Virtualization {
             await endLeftovers(of: domain.uuid)
             state.withLock {
                 $0.starting.insert(domain.uuid)
+                $0.startsAnswered.remove(domain.uuid)
                 $0.wishes[domain.uuid] = domain.wishes
             }
             let pools = state.withLock { $0.pools }
@@ -40,10 +41,12 @@ extension Virtualization {
             try await reading { try NodeAccess.check(domain, on: host) }
             // libvirt has set MAC and VLAN, and knows nothing of the rest.
             try await manager.restoreSettings(of: Consumer(.domain, domain.uuid))
+            state.withLock { _ = $0.startsAnswered.insert(domain.uuid) }
         case .domainReleased(let domain):
             endSteering(of: domain.uuid)
             state.withLock { state in
                 state.starting.remove(domain.uuid)
+                state.startsAnswered.remove(domain.uuid)
                 state.wishes[domain.uuid] = nil
                 state.announced = state.announced.filter { $0.value != domain.uuid }
                 // Its document in our memory is that of before.

@@ -1,3 +1,4 @@
+internal import Diagnosis
 internal import Leasing
 internal import Libvirt
 internal import Logging
@@ -64,7 +65,18 @@ extension Virtualization {
         let occupied = manager.occupied
         let names = networks.compactMap { network in network.config.pool.map { (network.config.name, $0) } }
         let lists = networks.compactMap { network in network.live.map { (network.config.name, $0.addresses) } }
+        let facts = networks.filter { $0.config.pool != nil }.map { network in
+            let members =
+                network.config.pool.flatMap { manager.pools[name: $0] }?.members.filter { $0.port != nil }
+                .map(\.function.pci.address) ?? []
+            let listed = Set(network.live?.addresses ?? network.config.addresses)
+            return HostFacts.NetworkFacts(
+                name: network.config.name, isActive: network.live != nil, isAutostarted: network.isAutostarted,
+                stale: listed.subtracting(members).sorted().map { "\($0) is in the network and not in the pool" }
+                    + Set(members).subtracting(listed).sorted().map { "\($0) is in the pool and not in the network" })
+        }
         state.withLock {
+            $0.networkFacts = facts
             $0.pools = Dictionary(names, uniquingKeysWith: { first, _ in first })
             $0.lists = Dictionary(lists, uniquingKeysWith: { first, _ in first })
         }

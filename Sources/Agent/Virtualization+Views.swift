@@ -1,8 +1,10 @@
 internal import AgentAPI
+internal import Diagnosis
 internal import Leasing
 internal import Libvirt
 internal import PCI
 internal import SRIOV
+internal import Synchronization
 
 extension Virtualization {
     /// All domains with what they have.
@@ -25,6 +27,17 @@ extension Virtualization {
 
     /// The networks of pools, after what was to be done is done.
     func syncedNetworkViews() async throws -> [NetworkView] { try await syncNetworks(connection()).map(view) }
+
+    /// Adds what faults are told from: as libvirt was when it was last looked at.
+    func add(to facts: inout HostFacts) {
+        let (domains, networks) = state.withLock { ($0.domains, $0.networkFacts) }
+        facts.networks += networks
+        facts.domains += domains.compactMap { domain in
+            guard domain.isActive, let live = domain.live else { return nil }
+            return HostFacts.DomainFacts(
+                name: domain.name, freeHotplugPorts: HotplugPorts(live).free, functions: live.functions.count)
+        }
+    }
 
     private func view(_ network: PoolNetwork) -> NetworkView {
         NetworkView(
@@ -52,9 +65,10 @@ extension Virtualization {
     /// The NUMA nodes that a domain is bound to, by its memory or its CPUs; nil when it is not.
     static func nodes(of description: DomainDescription, _ host: Host) -> Set<Int>? {
         let (cpus, nodes) = description.placement
-        if let nodes { return Set(nodes.numbers) }
-        guard let cpus else { return nil }
-        let found = host.nodes.filter { node in cpus.numbers.contains { node.cpus.contains($0) } }
+        guard nodes != nil || cpus != nil else { return nil }
+        let found = host.nodes.filter { node in
+            nodes?.contains(node.number) ?? cpus?.numbers.contains { node.cpus.contains($0) } ?? false
+        }
         // Bound to all of them it is bound to none.
         return found.count == host.nodes.count ? nil : Set(found.map(\.number))
     }

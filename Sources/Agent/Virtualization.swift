@@ -1,4 +1,5 @@
 internal import AgentAPI
+internal import Diagnosis
 internal import Leasing
 internal import Libvirt
 internal import Logging
@@ -44,10 +45,14 @@ final class Virtualization: Sendable {
         var hasLooked = false
         /// Domains between the first hook of their start and the last of their end, by UUID.
         var starting: Set<String> = []
+        /// Those of them whose last hook before they run has been answered.
+        var startsAnswered: Set<String> = []
         /// What is wished for the interfaces of such domains, by UUID and MAC address.
         var wishes: [String: [String: InterfaceWish]] = [:]
         /// The pools of networks that are ours, by the networks' names.
         var pools: [String: String] = [:]
+        /// How they were when they were last looked at.
+        var networkFacts: [HostFacts.NetworkFacts] = []
         /// What each of them gives out, in its order.
         var lists: [String: [PCIAddress]] = [:]
         /// Functions that a network is about to give to a domain, by UUID: the network does not list them yet.
@@ -174,6 +179,7 @@ final class Virtualization: Sendable {
             // A start that was under way has ended with the daemon. What ran still runs, and the daemon will set its VFs
             // as they were when it finds that it has not: until it has been asked again, it has it.
             state.starting = []
+            state.startsAnswered = []
             state.wishes = [:]
             state.announced = [:]
             state.startNumbers = [:]
@@ -254,6 +260,7 @@ final class Virtualization: Sendable {
     /// Reads the domains, and takes over what running ones have without a lease.
     private func lookAtDomains(_ connection: Connection) async throws {
         let unopened = isObserveOnly ? [] : manager.unopenedDomainLeases
+        let answered = state.withLock { $0.startsAnswered }
         let domains = try await connection.domains()
         func used(_ domains: [Domain]) -> [String: Set<PCIAddress>] {
             Dictionary(
@@ -263,6 +270,11 @@ final class Virtualization: Sendable {
         let now = used(domains)
         let hasChanged = state.withLock { state in
             defer { (state.domains, state.hasLooked) = (domains, true) }
+            // From here on what they have is told by what they are, not by their having been started.
+            for domain in domains where domain.isActive && answered.contains(domain.uuid) {
+                state.starting.remove(domain.uuid)
+                state.startsAnswered.remove(domain.uuid)
+            }
             return !state.hasLooked || used(state.domains) != now
         }
         // Who holds what is to be looked at, and the leases with it: what was unplugged or has ended comes back.

@@ -9,6 +9,8 @@ package struct FaultView: Codable, Sendable, Hashable {
     package var evidence: [String]
     package var cause: String
     package var remedies: [String]
+    /// What `sluice doctor --fix` changes; nil where it can do nothing.
+    package var fix: String?
 
     package init(_ fault: Fault) {
         id = fault.id
@@ -18,6 +20,7 @@ package struct FaultView: Codable, Sendable, Hashable {
         evidence = fault.evidence
         cause = fault.cause
         remedies = fault.remedies
+        fix = fault.fix
     }
 }
 
@@ -25,18 +28,26 @@ package struct FaultView: Codable, Sendable, Hashable {
 package struct ExplanationView: Codable, Sendable, Hashable {
     package var id: String
     package var title: String
+    package var severity: String
     package var causes: [String]
     package var remedies: [String]
+    /// What is read to find it.
+    package var found: String?
     package var messages: [String]
+    /// What `sluice doctor --fix` changes.
+    package var fix: String?
     /// Where this host has it.
-    package var found: [FaultView]
+    package var here: [FaultView]
 
-    package init(_ explanation: Explanation, _ faults: [Fault]) {
-        id = explanation.id
-        title = explanation.title
-        causes = explanation.causes
-        remedies = explanation.remedies
-        messages = explanation.messages
-        found = faults.map(FaultView.init)
+    package init(_ kind: FaultKind, _ faults: [FaultView]) {
+        id = kind.id
+        title = kind.title
+        severity = kind.severity.rawValue
+        causes = kind.allCauses
+        remedies = kind.allRemedies
+        found = kind.detection
+        messages = kind.messages.map { $0.parts.joined(separator: " … ") }
+        fix = kind.fix
+        here = faults
     }
 }

@@ -1,11 +1,11 @@
 /// One thing that is wrong with a host: what, why, and how to mend it.
-public struct Fault: Sendable, Hashable {
-    /// The stable identifier, such as `vf.quarantined`; Documentation/faults.md lists them.
-    public var id: String
-    /// What is wrong, in a few words, with the device's name.
-    public var title: String
+public struct Fault: Sendable {
+    /// What is wrong, as it is known of any host.
+    public var kind: FaultKind
     /// How bad it is.
     public var severity: Severity
+    /// What is wrong here, in a few words, with the device's name.
+    public var title: String
     /// What it is about: a device's address, a domain's or a network's name; nil for the host as a whole.
     public var subject: String?
     /// What was read, as facts that can be checked by hand.
@@ -14,6 +14,9 @@ public struct Fault: Sendable, Hashable {
     public var cause: String
     /// What to do, as commands where there are some, best first.
     public var remedies: [String]
+
+    /// The stable identifier, such as `vf.quarantined`; Documentation/faults.md lists them.
+    public var id: String { kind.id }
 
     /// How bad a fault is.
     public enum Severity: String, Sendable, Hashable, CaseIterable, Comparable {
@@ -26,17 +29,21 @@ public struct Fault: Sendable, Hashable {
         public static func < (left: Self, right: Self) -> Bool { left == .error && right == .warning }
     }
 
-    /// Makes a fault.
-    public init(
-        _ id: String, _ title: String, severity: Severity, subject: String? = nil, evidence: [String] = [],
-        cause: String, remedies: [String]
+    /// What `sluice doctor --fix` changes; nil where it can do nothing.
+    public var fix: String?
+
+    /// Makes a fault; what is not said is as with any host.
+    init(
+        _ kind: FaultKind, _ title: String? = nil, subject: String? = nil, evidence: [String] = [],
+        cause: String? = nil, remedies: [String]? = nil, severity: Severity? = nil
     ) {
-        self.id = id
-        self.title = title
-        self.severity = severity
+        self.kind = kind
+        self.severity = severity ?? kind.severity
+        self.title = title ?? kind.title
         self.subject = subject
         self.evidence = evidence
-        self.cause = cause
-        self.remedies = remedies
+        self.cause = cause ?? kind.cause
+        self.remedies = remedies ?? kind.remedies
+        fix = kind.fix
     }
 }

@@ -41,8 +41,12 @@ extension Connection {
             for index in 0..<Int(count) {
                 guard let pointer = list?[index] else { continue }
                 defer { _ = functions.virDomainFree(pointer) }
-                // One that has ended since it was listed is left out.
-                if let domain = try? Self.domain(pointer, functions) { domains.append(domain) }
+                do throws(LibvirtError) {
+                    domains.append(try Self.domain(pointer, functions))
+                } catch {
+                    // One that has ended since it was listed is left out. Of another it must not look as if it were not there.
+                    guard error.code == .noDomain else { throw error }
+                }
             }
             return domains.sorted { $0.name < $1.name }
         }
@@ -75,9 +79,12 @@ extension Connection {
     }
 
     /// Attaches a device to a domain.
-    public func attach(_ device: XMLElement, to domain: String, _ target: DomainTarget) async throws(LibvirtError) {
+    public func attach(
+        _ device: XMLElement, to domain: String, _ target: DomainTarget, patience: Duration = Connection.patience
+    ) async throws(LibvirtError) {
         let text = try device.document()
-        try await with(domain: domain, "attach to domain \(domain)") { functions, pointer throws(LibvirtError) in
+        try await with(domain: domain, "attach to domain \(domain)", patience: patience) {
+            functions, pointer throws(LibvirtError) in
             let result = functions.virDomainAttachDeviceFlags(pointer, text, target.rawValue)
             try Self.check(result == 0, functions, "attach to domain \(domain)")
         }
@@ -111,10 +118,10 @@ extension Connection {
     }
 
     private func with<Value: Sendable>(
-        domain name: String, _ what: String,
+        domain name: String, _ what: String, patience: Duration = Connection.patience,
         _ body: @escaping @Sendable (sluice_libvirt, virDomainPtr) throws(LibvirtError) -> Value
     ) async throws(LibvirtError) -> Value {
-        try await call(what) { functions, connection throws(LibvirtError) in
+        try await call(what, patience: patience) { functions, connection throws(LibvirtError) in
             guard let pointer = try Self.lookUp(name, functions, connection, what) else {
                 throw LibvirtError(
                     .noDomain, "there is no domain \(name)", remedy: "sluice vm list shows the domains")

@@ -35,8 +35,12 @@ extension Connection {
             for index in 0..<Int(count) {
                 guard let pointer = list?[index] else { continue }
                 defer { _ = functions.virNetworkFree(pointer) }
-                if let network = try? Self.network(pointer, functions), network.config.handsOutDevices {
-                    networks.append(network)
+                do throws(LibvirtError) {
+                    let network = try Self.network(pointer, functions)
+                    if network.config.handsOutDevices { networks.append(network) }
+                } catch {
+                    // One that has gone since it was listed is left out.
+                    guard error.code == .noNetwork else { throw error }
                 }
             }
             return networks.sorted { $0.config.name < $1.config.name }

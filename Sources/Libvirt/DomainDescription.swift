@@ -71,21 +71,26 @@ public struct DomainDescription: Sendable, Hashable {
 
     /// An amount with libvirt's unit, which is KiB when none is given.
     private static func kibibytes(_ element: XMLElement) -> Int {
-        let number = Int(element.text) ?? 0
+        let number = max(Int(element.text) ?? 0, 0)
         let factors: [String: Int] = ["KiB": 1, "k": 1, "MiB": 1 << 10, "M": 1 << 10, "GiB": 1 << 20, "G": 1 << 20]
-        return number.multipliedReportingOverflow(by: factors[element["unit"] ?? "KiB"] ?? 1).partialValue
+        let (product, isTooMuch) = number.multipliedReportingOverflow(by: factors[element["unit"] ?? "KiB"] ?? 1)
+        // No machine has an exbibyte, and sums of what is less do not overflow.
+        return isTooMuch ? 1 << 50 : min(product, 1 << 50)
     }
 
-    /// What keeps it from migrating, as sentences: devices of the host that no other interface stands in for.
-    public var migrationBlockers: [String] {
+    /// What keeps it from migrating, as sentences: devices of the host that no other interface stands in for. Of an
+    /// interface of a network its document does not tell that it gets a function of the host: the networks that hand them out
+    /// are given by name.
+    public func migrationBlockers(_ networks: Set<String>) -> [String] {
         devices.compactMap { device in
             let address = device.first("source", "address").flatMap { PCIAddress($0) }.map { "\($0)" }
             switch device.name {
-            case "hostdev" where device["type"] == "pci":
+            case "hostdev":
                 return "it has \(address ?? "a device") of this host (hostdev): detach it first"
             case "interface":
                 let interface = DomainInterface(element: device)
-                guard interface.type == "hostdev", device.first("teaming")?["type"] != "transient" else { return nil }
+                let isOfHost = interface.type == "hostdev" || interface.network.map(networks.contains) ?? false
+                guard isOfHost, device.first("teaming")?["type"] != "transient" else { return nil }
                 return
                     "its interface \(interface.mac ?? "") is \(address ?? "a VF") of this host without a standby: "
                     + "detach it, or attach one with --failover"

@@ -66,6 +66,26 @@ public struct NetworkDescription: Sendable, Hashable {
         }
     }
 
+    /// The VLAN that was written into it for its pool: another one is whoever's who made the network.
+    public var poolVLAN: UInt16? {
+        element.first("metadata")?.elements.first { Self.isOurs($0) }?["vlan"].flatMap { UInt16($0) }
+    }
+
+    /// Makes it the network of a pool, and gives it the pool's VLAN. A tag that is not from a pool stays when the pool says
+    /// nothing of one.
+    public mutating func belong(to pool: String, vlan poolVLAN: UInt16?) {
+        if poolVLAN != nil || vlan == self.poolVLAN { vlan = poolVLAN }
+        self.pool = pool
+        guard let poolVLAN else { return }
+        element.changeMetadata { metadata in
+            guard let index = metadata.elements.firstIndex(where: { Self.isOurs($0) }) else { return }
+            var entry = metadata.elements[index]
+            entry["vlan"] = "\(poolVLAN)"
+            metadata.removeElements { Self.isOurs($0) }
+            metadata.append(entry)
+        }
+    }
+
     private static func isOurs(_ element: XMLElement) -> Bool {
         // The prefix may be any; the name space is what counts.
         element.attributes.contains { $0.name.hasPrefix("xmlns:") && $0.value == nameSpace }

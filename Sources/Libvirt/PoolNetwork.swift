@@ -45,16 +45,13 @@ public struct PoolNetwork: Sendable, Hashable {
         let existing = Self.existing(for: pool, networks)
         var description = existing?.config ?? NetworkDescription(name: pool.name)
         description.addresses = functions
-        description.pool = pool.name
-        // A network that was made by hand keeps its tag when the pool says nothing of one.
-        if pool.declared.settings.vlans != nil || existing?.config.pool == pool.name {
-            description.vlan = pool.declared.settings.vlans?.first?.id
-        }
+        description.belong(to: pool.name, vlan: pool.declared.settings.vlans?.first?.id)
         self.description = description
         let isSame =
             existing.map {
                 $0.config.addresses == description.addresses && $0.config.pool == description.pool
-                    && $0.config.vlan == description.vlan && $0.isAutostarted
+                    && $0.config.vlan == description.vlan && $0.config.poolVLAN == description.poolVLAN
+                    && $0.isAutostarted
             } ?? false
         let live = existing?.live
         // One that exists and is not active is started in the same way.

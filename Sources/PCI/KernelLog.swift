@@ -1,20 +1,25 @@
 internal import Glibc
 
+/// SEEK_DATA: for /dev/kmsg what came after the last clearing (Documentation/ABI/testing/dev-kmsg).
+private let seekPastCleared: Int32 = 3
+
 /// The kernel's log, /dev/kmsg.
 public enum KernelLog {
+    /// One of its messages.
+    public struct Message: Sendable, Hashable {
+        /// Its number since the boot.
+        public var sequence: UInt64
+        /// Its text, without what programs add to it.
+        public var text: String
+    }
+
     /// The newest messages, oldest first; empty where they cannot be read (not root, or dmesg_restrict).
     public static func lines(last count: Int) -> [String] {
-        let descriptor = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC)
-        guard descriptor >= 0 else { return [] }
-        defer { close(descriptor) }
         var lines: [String] = []
-        var buffer = [UInt8](repeating: 0, count: 8192)
-        while true {
-            let got = Glibc.read(descriptor, &buffer, buffer.count)
-            if got < 0, errno == EPIPE || errno == EINTR { continue }  // EPIPE: overwritten while we read
-            guard got > 0 else { break }
-            lines.append(message(in: buffer[..<got]))
+        read(waits: false) { message in
+            lines.append(message.text)
             if lines.count > 2 * count { lines.removeFirst(count) }
+            return true
         }
         return Array(lines.suffix(count))
     }
@@ -22,9 +27,46 @@ public enum KernelLog {
     /// The newest message.
     public static func lastLine() -> String? { lines(last: 1).last }
 
+    /// Calls a closure with each message, those that are there first; on the calling thread, which returns only when the
+    /// log cannot be read.
+    public static func follow(_ each: (Message) -> Void) {
+        read(waits: true) { message in
+            each(message)
+            return true
+        }
+    }
+
+    /// The number of the first message that has not been cleared; that of none yet when there is none.
+    public static func firstSequence() -> UInt64 {
+        var first: UInt64?
+        read(waits: false) { message in
+            first = message.sequence
+            return false
+        }
+        // An empty log has forgotten whatever was in it.
+        return first ?? .max
+    }
+
+    /// Reads until the closure returns false; without waiting, until there is no more.
+    private static func read(waits: Bool, _ each: (Message) -> Bool) {
+        let descriptor = open("/dev/kmsg", O_RDONLY | O_CLOEXEC | (waits ? 0 : O_NONBLOCK))
+        guard descriptor >= 0 else { return }
+        defer { close(descriptor) }
+        // What somebody has cleared (dmesg -C) is over.
+        lseek(descriptor, 0, seekPastCleared)
+        var buffer = [UInt8](repeating: 0, count: 8192)
+        while true {
+            let got = Glibc.read(descriptor, &buffer, buffer.count)
+            if got < 0, errno == EPIPE || errno == EINTR { continue }  // EPIPE: overwritten while we read
+            guard got > 0, each(message(in: buffer[..<got])) else { return }
+        }
+    }
+
     /// A record is `PRIORITY,SEQUENCE,TIME,FLAGS;TEXT`, then lines of `KEY=VALUE`.
-    static func message(in record: ArraySlice<UInt8>) -> String {
+    static func message(in record: ArraySlice<UInt8>) -> Message {
+        let header = record.prefix { $0 != UInt8(ascii: ";") }.split(separator: UInt8(ascii: ","))
         let text = record.drop { $0 != UInt8(ascii: ";") }.dropFirst().prefix { $0 != 10 }
-        return String(decoding: text, as: UTF8.self)
+        let number = header.dropFirst().first.flatMap { UInt64(String(decoding: $0, as: UTF8.self)) }
+        return Message(sequence: number ?? 0, text: String(decoding: text, as: UTF8.self))
     }
 }

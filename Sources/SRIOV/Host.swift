@@ -39,7 +39,7 @@ public struct Host: Sendable {
     package func functionsOfHost(inGroup group: Int) -> [Function] {
         functions.filter { function in
             function.pci.iommuGroup == group && !function.pci.classCode.isBridge
-                && function.pci.driver.map { !PCIFunction.isVFIODriver($0) } ?? false
+                && function.pci.driver.map { !PCIFunction.isVFIODriver($0) && $0 != "pci-stub" } ?? false
         }
     }
 

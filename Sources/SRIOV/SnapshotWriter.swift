@@ -7,8 +7,10 @@ public import PCI
 /// What is collected: the PCI functions with their readable attributes (of the configuration space the part that holds
 /// capabilities), their netdevs and NVMe controllers, NUMA nodes, IOMMU groups, rtnetlink's answers on links, addresses
 /// and default routes of every network namespace, the names of the firmware's ACPI tables, the kernel's release, command
-/// line and bridge filters, mount points and swaps of block devices, and of processes only those that have a VFIO device open: their names, and of their command lines only
-/// a domain's name and UUID. Nothing is read that could hold a password.
+/// line, lockdown and bridge filters, what the processor says of virtualization, of the kernel's log and of configuration
+/// files the lines that concern VFs, the names of libvirt's records of VFs, mount points and swaps of block devices, and of
+/// processes only those that have a VFIO device open: their names, and of their command lines only a domain's name and
+/// UUID. Nothing is kept that could hold a password.
 public struct SnapshotWriter {
     private let files: any FileTree
     private var text = ""
@@ -16,16 +18,21 @@ public struct SnapshotWriter {
     /// Records the live host `files` shows, whose netlink is the calling process's own.
     ///
     /// The serial numbers are of drives that vfio-pci has, which no driver tells any more (`KnownSerials`).
-    public static func record(files: any FileTree, serials: [PCIAddress: String]) throws -> String {
-        var writer = SnapshotWriter(files: files, serials: serials)
+    /// The log is the kernel's, of which what concerns VFs is kept.
+    public static func record(
+        files: any FileTree, serials: [PCIAddress: String], log: [String] = []
+    ) throws -> String {
+        var writer = SnapshotWriter(files: files, serials: serials, log: log)
         try writer.recordAll()
         return writer.text
     }
 
     private let serials: [PCIAddress: String]
+    private let log: [String]
 
-    private init(files: any FileTree, serials: [PCIAddress: String]) {
+    private init(files: any FileTree, serials: [PCIAddress: String], log: [String]) {
         self.files = files
+        self.log = log
         self.serials = serials
     }
 
@@ -52,6 +59,7 @@ public struct SnapshotWriter {
         try recordFirmware()
         try recordNetlink()
         try recordProc()
+        try recordConfiguration()
     }
 
     // MARK: Devices
@@ -168,6 +176,46 @@ public struct SnapshotWriter {
         }
     }
 
+    /// What faults are told from beside devices: configuration, the kernel's log, libvirt's records, modules. Of files only
+    /// the lines that concern VFs, each at its place.
+    private mutating func recordConfiguration() throws {
+        let files = self.files
+        var folders: [String: [(name: String, text: String)]] = [:]
+        for (path, lines) in Dictionary(grouping: ConfigurationFiles.lines(in: files), by: \.path) {
+            var text = Array(repeating: "", count: lines.last?.number ?? 0)
+            for line in lines { text[line.number - 1] = line.text }
+            let slash = path.lastIndex(of: "/") ?? path.startIndex
+            folders[String(path[..<slash]), default: []].append(
+                (String(path[path.index(after: slash)...]), text.joined(separator: "\n") + "\n"))
+        }
+        for (folder, entries) in folders.sorted(by: { $0.key < $1.key }) {
+            device(folder) { block in
+                for entry in entries.sorted(by: { $0.name < $1.name }) { block.attribute(entry.name, entry.text) }
+            }
+        }
+        let log = self.log.filter(RelevantLog.isRelevant)
+        if !log.isEmpty { device("/kernel/log") { $0.attribute("lines", log.joined(separator: "\n") + "\n") } }
+        for folder in ["/run/libvirt/hostdevmgr", "/run/systemd/system"] {
+            guard let names = try files.entries(folder) else { continue }
+            // A folder that is there and empty is told from one that is not.
+            let kept = folder.hasSuffix("hostdevmgr") ? names.sorted() : ["."]
+            if !kept.isEmpty { device(folder) { block in for name in kept { block.attribute(name, "\n") } } }
+        }
+        for target in ["multi-user", "sysinit", "network", "sockets"] {
+            let folder = "/etc/systemd/system/\(target).target.wants"
+            let units = (try files.entries(folder) ?? []).filter { $0.hasPrefix("sluice") }.sorted()
+            if !units.isEmpty { device(folder) { block in for unit in units { block.attribute(unit, "\n") } } }
+        }
+        if let lockdown = try files.bytes("/sys/kernel/security/lockdown") {
+            device("/kernel/security") { $0.attribute("lockdown", lockdown) }
+        }
+        if let has = try KernelModules(files: files).has("vfio-pci"),
+            let release = try files.text("/proc/sys/kernel/osrelease")
+        {
+            device("/lib/modules/\(release)") { $0.attribute("modules.dep", has ? "/vfio-pci.ko:\n" : "\n") }
+        }
+    }
+
     private mutating func recordProc() throws {
         let processes = ProcessTable(files: files)
         let (release, commandLine) = (try files.bytes("/proc/sys/kernel/osrelease"), try files.bytes("/proc/cmdline"))
@@ -180,6 +228,7 @@ public struct SnapshotWriter {
             let source = words.firstIndex(of: "-").map { words.dropFirst($0).prefix(3) } ?? []
             return (words.prefix(5) + source).joined(separator: " ")
         }
+        let processor = try ProcessorFlags.read(files).map { "flags : \($0.sorted().joined(separator: " "))\n" }
         let bridge = "sys/net/bridge"
         let filters = (try files.entries("/proc/\(bridge)") ?? []).filter { $0.hasPrefix("bridge-nf-call-") }.sorted()
             .map { ($0, readable("/proc/\(bridge)/\($0)")) }
@@ -187,6 +236,7 @@ public struct SnapshotWriter {
             for (name, value) in filters { block.attribute("\(bridge)/\(name)", value) }
             block.attribute("sys/kernel/osrelease", release)
             block.attribute("cmdline", commandLine)
+            block.attribute("cpuinfo", processor)
             block.attribute("swaps", swaps)
             block.attribute("self/mountinfo", mounts.joined(separator: "\n") + "\n")
         }

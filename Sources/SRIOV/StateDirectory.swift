@@ -37,7 +37,9 @@ public struct StateDirectory: Sendable {
     }
 
     /// Replaces a file as a whole: after a crash it has the old text or the new.
-    func replace(_ name: String, with text: String) throws(SRIOVError) {
+    ///
+    /// Throws `state.unusable`.
+    package func replace(_ name: String, with text: String) throws(SRIOVError) {
         try make()
         let new = file(name + ".new")
         let descriptor = open(new, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)

@@ -32,7 +32,8 @@ enum Agent {
         let text = reply.firstRange(of: "\r\n\r\n").map { String(reply[$0.upperBound...]) } ?? ""
         switch status {
         case 200?: return .done
-        case 503?: return .away(text)
+        // It has not been told, or cannot answer: that says nothing of the machine.
+        case 403?, 413?, (500...)?: return .away(text)
         case nil: return .away("the agent's answer is not understood  [agent.unreachable]")
         default: return .refused(text)
         }
@@ -75,6 +76,7 @@ enum Agent {
             switch scalar {
             case "\"": result += "\\\""
             case "\\": result += "\\\\"
+            case "\n": result += "\\n"
             case _ where scalar.value < 0x20:
                 let digits = String(scalar.value, radix: 16)
                 result += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
@@ -99,7 +101,7 @@ func readAll(_ descriptor: Int32, limit: Int) -> String {
 }
 
 /// The document that libvirt writes, up to what the agent takes.
-func standardInput() -> String { readAll(0, limit: 1 << 20) }
+func standardInput() -> String { readAll(0, limit: 8 << 20) }
 
 /// Whether `/etc/sluice/libvirt-hook` has the line `refuse`.
 func refusesWithoutAgent() -> Bool {

@@ -61,7 +61,7 @@ struct Apply: ParsableCommand {
         if !yes {
             Output.line(plan.text())
             guard plan.stepCount > 0 else { return try finish(plan, worker) }
-            guard try confirmed() else {
+            guard try Output.confirm("Apply?") else {
                 Output.line("Nothing has been changed.")
                 return
             }
@@ -90,15 +90,6 @@ struct Apply: ParsableCommand {
         Output.line(interrupted.text)
         let isGiven = options.declaration.file != HostFileOptions.defaultPath
         return isGiven || interrupted.file.isEmpty ? options.declaration.file : interrupted.file
-    }
-
-    private func confirmed() throws -> Bool {
-        guard Output.isTerminal(0) else {
-            throw ValidationError("Standard input is not a terminal, so nobody can be asked: give --yes.")
-        }
-        Output.write("Apply? [y/N] ")
-        let answer = readLine() ?? ""
-        return ["y", "yes"].contains(answer.lowercased())
     }
 
     /// Nothing is to be done: what an interrupted apply owed has been paid.

@@ -37,7 +37,7 @@ private func show(_ networks: [NetworkView], _ format: OutputFormat) throws {
                 )
             }
         }
-        if networks.isEmpty { Output.error("No pool is for libvirt: write for: libvirt into one of the host file.") }
+        if networks.isEmpty { Output.error("No pool for libvirt has a VF on this host: sluice plan tells why.") }
     }
 }
 

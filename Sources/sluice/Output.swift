@@ -44,6 +44,16 @@ enum Output {
         throw SRIOVError(.state, "the output could not be written: \(String(cString: strerror(code)))")
     }
 
+    /// Asks whoever sits before the terminal. Throws where there is none.
+    static func confirm(_ question: String) throws -> Bool {
+        guard isTerminal(0) else {
+            throw ValidationError("Standard input is not a terminal, so nobody can be asked: give --yes.")
+        }
+        write("\(question) [y/N] ")
+        let answer = readLine() ?? ""
+        return ["y", "yes"].contains(answer.lowercased())
+    }
+
     static func line(_ text: String) { write(safe(text) + "\n") }
     static func error(_ text: String) { write(safe(text) + "\n", to: 2) }
 

@@ -27,7 +27,7 @@ struct Snapshot: ParsableCommand {
         let files = LiveFileTree()
         // Only root can read the record of serial numbers; without it a drive is known by its address.
         let serials = (try? KnownSerials(state: StateDirectory(), files: files).current()) ?? [:]
-        let text = try SnapshotWriter.record(files: files, serials: serials)
+        let text = try SnapshotWriter.record(files: files, serials: serials, log: KernelLog.lines(last: 10_000))
         guard let file else {
             Output.write(text)
             return

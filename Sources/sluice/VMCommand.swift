@@ -23,8 +23,8 @@ struct VMCommand: ParsableCommand {
 
 extension AgentLocation {
     /// The agent. Throws `agent.unreachable` when it does not run: without it nothing of this can be done.
-    func requiredClient() throws -> AgentClient {
-        guard let client else {
+    func requiredClient(timeoutSeconds: Int = 300) throws -> AgentClient {
+        guard let client = AgentClient(socket: socket, timeoutSeconds: timeoutSeconds) else {
             throw LeasingError(
                 .unreachable, "no agent answers at \(socket)",
                 remedy: "virtual machines are the agent's: systemctl enable --now sluiced")
@@ -169,7 +169,9 @@ struct VMDetach: ParsableCommand {
     func run() throws {
         var body = DetachBody(interface: interface)
         (body.target, body.waitSeconds) = (target.target, wait)
-        let view: DomainView = try agent.requiredClient().send("POST", path(domain, "/detach"), body)
+        // The answer comes when the guest has let go, or has not.
+        let client = try agent.requiredClient(timeoutSeconds: 300 + max(0, min(wait, 3600)))
+        let view: DomainView = try client.send("POST", path(domain, "/detach"), body)
         Output.line("\(view.name)  \(interface) detached; \(view.interfaces.count) left")
     }
 }

@@ -12,12 +12,22 @@ enum WriterProcess {
         started.withLock { $0 = process }
     }
 
+    /// The way to it; one for all that a command does, since its end is the process's end.
     static func channel() throws(SRIOVError) -> WriterChannel {
-        if let process = started.withLock({ $0 }) { return WriterChannel(process: process) }
-        do {
-            return try WriterChannel()
-        } catch {
-            throw SRIOVError(.state, "cannot start the writer: \(error)", errno: error)
+        if let channel = opened.withLock({ $0 }) { return channel }
+        let channel: WriterChannel
+        if let process = started.withLock({ $0 }) {
+            channel = WriterChannel(process: process)
+        } else {
+            do {
+                channel = try WriterChannel()
+            } catch {
+                throw SRIOVError(.state, "cannot start the writer: \(error)", errno: error)
+            }
         }
+        opened.withLock { $0 = channel }
+        return channel
     }
+
+    private static let opened = Mutex<WriterChannel?>(nil)
 }

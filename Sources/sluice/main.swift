@@ -4,7 +4,10 @@ internal import Leasing
 internal import SRIOV
 
 // The writer process is forked while there is one thread: before the argument parser, before anything.
-if ["apply", "lease"].contains(CommandLine.arguments.dropFirst().first) { WriterProcess.start() }
+let words = CommandLine.arguments.dropFirst()
+if ["apply", "lease"].contains(words.first) || words.first == "doctor" && words.contains("--fix") {
+    WriterProcess.start()
+}
 
 var outcome: (any Error)?
 do { try await run(try Sluice.parseAsRoot()) } catch { outcome = error }

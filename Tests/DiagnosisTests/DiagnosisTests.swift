@@ -25,7 +25,7 @@ struct DiagnosisTests {
         let healthy = try host { host in
             for index in host.functions.indices { host.functions[index].link?.flags.insert(.up) }
         }
-        #expect(Diagnosis.faults(of: healthy, KernelFacts()).isEmpty, "\(Diagnosis.faults(of: healthy, KernelFacts()))")
+        #expect(Diagnosis.faults(of: healthy, HostFacts()).isEmpty, "\(Diagnosis.faults(of: healthy, HostFacts()))")
     }
 
     @Test("Each fault is found, the worst first, with its device, evidence and a remedy")
@@ -41,56 +41,58 @@ struct DiagnosisTests {
                 Holder(.lease(id: "9AAAAA", consumer: "person:c", state: nil), through: "vf"),
             ]
         }
-        let faults = Diagnosis.faults(of: sick, KernelFacts())
+        let faults = Diagnosis.faults(of: sick, HostFacts())
         #expect(faults.map(\.id) == ["host.noIOMMU", "pf.down", "vf.quarantined", "lease.lost"])
         #expect(faults[2].evidence == ["lease 7Q4M2K of person:a is quarantined: no reset"])
         #expect(faults[2].remedies.contains { $0.contains("sluice lease repair 7Q4M2K") })
         #expect(faults.allSatisfy { !$0.remedies.isEmpty && !$0.evidence.isEmpty })
     }
 
-    @Test("Whatever is found or recognised can be explained")
+    @Test("Whatever is found or recognised can be explained, and says how it is found")
     func explanations() {
-        let all = Dictionary(Explanation.all.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
-        #expect(all.count == Explanation.all.count)
-        for explanation in all.values {
-            #expect(!explanation.causes.isEmpty && !explanation.remedies.isEmpty, "\(explanation)")
+        let kinds = FaultKind.all
+        #expect(Set(kinds.map { $0.id.lowercased() }).count == kinds.count)
+        for kind in kinds {
+            #expect(!kind.title.isEmpty && !kind.cause.isEmpty && !kind.remedies.isEmpty, "\(kind.id)")
+            #expect(kind.detection != nil || !kind.messages.isEmpty, "\(kind.id) is neither found nor recognised")
         }
-        let found = [
-            "bridge.filtered", "host.noIOMMU", "host.unsafeInterrupts", "iommu.groupNotViable", "iommu.reservedRegion",
-            "pf.down",
-            "storage.takenAtBoot", "vf.quarantined", "lease.lost",
-        ]
-        #expect(found.allSatisfy { all[$0] != nil })
-        #expect(all["pool.exhausted"]?.messages.first?.contains("requires exclusive access") ?? false)
+        #expect(FaultKind.named("HOST.noiommu")?.id == "host.noIOMMU")
+        #expect(FaultKind.named("host.none") == nil)
+    }
+
+    private func facts(_ change: (inout HostFacts) -> Void) -> HostFacts {
+        var facts = HostFacts()
+        change(&facts)
+        return facts
     }
 
     // MARK: One fault each, with the evidence and without it
 
-    private func ids(_ host: Host, _ facts: KernelFacts) -> [String] {
+    private func ids(_ host: Host, _ facts: HostFacts) -> [String] {
         Diagnosis.faults(of: host, facts).map(\.id).filter { $0 != "pf.down" }
     }
 
     @Test("Without an IOMMU it is said whether the firmware or the kernel lacks it")
     func noIOMMU() throws {
         let host = try host { $0.hasIOMMU = false }
-        func fault(_ facts: KernelFacts) throws -> Fault {
+        func fault(_ facts: HostFacts) throws -> Fault {
             try #require(Diagnosis.faults(of: host, facts).first { $0.id == "host.noIOMMU" })
         }
-        let off = try fault(KernelFacts(commandLine: ["ro", "intel_iommu=off"], iommuTables: ["DMAR"]))
+        let off = try fault(facts { ($0.commandLine, $0.iommuTables) = (["ro", "intel_iommu=off"], ["DMAR"]) })
         #expect(off.remedies == ["take intel_iommu=off off the kernel's command line"])
         #expect(off.evidence.contains("the firmware has it: /sys/firmware/acpi/tables/DMAR"))
-        let firmware = try fault(KernelFacts(commandLine: ["ro"], iommuTables: []))
+        let firmware = try fault(facts { ($0.commandLine, $0.iommuTables) = (["ro"], []) })
         #expect(firmware.remedies.first?.contains("firmware") ?? false)
         #expect(firmware.evidence.contains { $0.contains("no DMAR, IVRS or IORT") })
-        let unknown = try fault(KernelFacts())
+        let unknown = try fault(HostFacts())
         #expect(unknown.remedies.count == 2 && unknown.evidence == ["/sys/kernel/iommu_groups is empty"])
     }
 
     @Test("Guests that may send any interrupt are told of, on a host that has something to give them")
     func unsafeInterrupts() throws {
-        #expect(ids(try host(), KernelFacts(allowsUnsafeInterrupts: true)) == ["host.unsafeInterrupts"])
+        #expect(ids(try host(), facts { $0.allowsUnsafeInterrupts = true }) == ["host.unsafeInterrupts"])
         #expect(
-            ids(Host(nodes: [], hasIOMMU: true, functions: [], links: []), KernelFacts(allowsUnsafeInterrupts: true))
+            ids(Host(nodes: [], hasIOMMU: true, functions: [], links: []), facts { $0.allowsUnsafeInterrupts = true })
                 .isEmpty)
     }
 
@@ -102,26 +104,26 @@ struct DiagnosisTests {
             host.functions[vfs[1]].pci.driver = "igbvf"
             for index in vfs { host.functions[index].pci.iommuGroup = 7 }
         }
-        let fault = try #require(Diagnosis.faults(of: sick, KernelFacts()).first { $0.id == "iommu.groupNotViable" })
+        let fault = try #require(Diagnosis.faults(of: sick, HostFacts()).first { $0.id == "iommu.groupNotViable" })
         #expect(fault.evidence.count == 1 && fault.evidence[0].contains("igbvf"))
         var mended = sick
         for index in mended.functions.indices where mended.functions[index].pci.driver == "igbvf" {
             mended.functions[index].pci.driver = nil
         }
-        #expect(ids(mended, KernelFacts()).isEmpty)
+        #expect(ids(mended, HostFacts()).isEmpty)
     }
 
     @Test(
         "Memory that the firmware keeps of a device is an obstacle, unless it is relaxable or nobody passes it through")
     func reservedRegions() throws {
-        func group(_ kind: String) throws -> KernelFacts {
+        func group(_ kind: String) throws -> HostFacts {
             let text = """
                 P: /kernel/iommu_groups/7
                 A: type=DMA\\n
                 A: reserved_regions=0x00000000bdf6f000 0x00000000bdf7efff \(kind)\\n
 
                 """
-            return try KernelFacts(reading: RecordedTree(Array(text.utf8)))
+            return try HostFacts(reading: RecordedTree(Array(text.utf8)))
         }
         func host(_ driver: String) throws -> Host {
             try self.host { host in
@@ -148,9 +150,9 @@ struct DiagnosisTests {
         }
         let used = try sick([Holder(.mount("/"), through: "nvme0n1p2")])
         let model = try #require(used.functions.first { $0.pci.classCode.isStorage }).pci.model
-        let ids = KernelFacts(commandLine: ["quiet", "vfio-pci.ids=8086:10ed,\(model)"])
+        let ids = facts { $0.commandLine = ["quiet", "vfio-pci.ids=8086:10ed,\(model)"] }
         #expect(self.ids(used, ids) == ["storage.takenAtBoot"])
-        #expect(self.ids(used, KernelFacts(commandLine: ["vfio-pci.ids=8086:10ed"])).isEmpty)
+        #expect(self.ids(used, facts { $0.commandLine = ["vfio-pci.ids=8086:10ed"] }).isEmpty)
         #expect(self.ids(try sick([]), ids).isEmpty)
     }
 
@@ -169,17 +171,17 @@ struct DiagnosisTests {
                 host.links.append(bridge)
             }
         }
-        let filters = KernelFacts(bridgeFilters: ["bridge-nf-call-iptables"])
+        let filters = facts { $0.bridgeFilters = ["bridge-nf-call-iptables"] }
         let both = try host([("eno1", nil), ("vnet0", "tun")])
         let fault = try #require(Diagnosis.faults(of: both, filters).first { $0.id == "bridge.filtered" })
         #expect(fault.remedies.first == "sysctl -w net.bridge.bridge-nf-call-iptables=0")
-        #expect(ids(both, KernelFacts()).isEmpty)
+        #expect(ids(both, HostFacts()).isEmpty)
         #expect(try ids(host([("vnet0", "tun")]), filters).isEmpty)
         #expect(try ids(host([("eno1", nil), ("veth0", "veth")]), filters).isEmpty)
     }
 
     @Test("The facts are read of a recorded host too")
-    func facts() throws {
+    func recorded() throws {
         let text = """
             P: /proc
             A: cmdline=BOOT_IMAGE=/vmlinuz ro intel_iommu=on\\n
@@ -196,7 +198,7 @@ struct DiagnosisTests {
             A: reserved_regions=0x00000000bdf6f000 0x00000000bdf7efff direct\\n
 
             """
-        let facts = try KernelFacts(reading: try RecordedTree(Array(text.utf8)))
+        let facts = try HostFacts(reading: try RecordedTree(Array(text.utf8)))
         #expect(facts.commandLine == ["BOOT_IMAGE=/vmlinuz", "ro", "intel_iommu=on"])
         #expect(facts.iommuTables == ["DMAR"] && facts.allowsUnsafeInterrupts)
         #expect(facts.groups.first?.reservedRegions.first?.kind == "direct")

@@ -1,4 +1,7 @@
 import Diagnosis
+import PCI
+import SRIOV
+import SluiceTesting
 import Testing
 
 @Suite("Messages of libvirt and QEMU")
@@ -19,7 +22,7 @@ struct KnownMessageTests {
                 "access.vfioNode",
                 "internal error: qemu unexpectedly closed the monitor: vfio 0000:04:10.0: failed to open /dev/vfio/94: Permission denied"
             ),
-            ("access.vfioNode", "vfio 0000:04:10.0: failed to open /dev/vfio/94: Device or resource busy"),
+            ("vf.held", "vfio 0000:04:10.0: failed to open /dev/vfio/94: Device or resource busy"),
             ("vf.driver", "vfio 0000:04:10.0: failed to open /dev/vfio/94: No such file or directory"),
             ("vf.driver", "Unmanaged PCI device 0000:04:10.0 must be manually detached from the host"),
             ("host.noIOMMU", "unsupported configuration: host doesn't support passthrough of host PCI devices"),
@@ -83,6 +86,42 @@ struct KnownMessageTests {
                 "vfio_iommu_type1_attach_group: No interrupt remapping support.  Use the module param \"allow_unsafe_interrupts\" to enable VFIO IOMMU support on this platform"
             ),
             ("vf.held", "vfio-pci 0000:04:10.0: Relaying device request to user (#10)"),
+            (
+                "access.vfioNode",
+                "audit: type=1400 audit(1700000000.000:66): apparmor=\"DENIED\" operation=\"open\" profile=\"libvirt-1b2c\" name=\"/dev/vfio/94\" pid=4711 comm=\"qemu-system-x86\""
+            ),
+            (
+                "access.selinux",
+                "avc:  denied  { read write } for  pid=4711 comm=\"qemu-kvm\" name=\"94\" dev=\"devtmpfs\" scontext=system_u:system_r:svirt_t:s0 tcontext=system_u:object_r:vfio_device_t:s0 tclass=chr_file"
+            ),
+            (
+                "domain.memoryLocked",
+                "vfio_pin_pages_remote: RLIMIT_MEMLOCK (65536) exceeded"
+            ),
+            ("host.lockedDown", "Lockdown: modprobe: unsigned module loading is restricted; see man kernel_lockdown.7"),
+            ("host.lockedDown", "modprobe: ERROR: could not insert 'ixgbe': Key was rejected by service"),
+            ("host.noVirtualization", "Could not access KVM kernel module: No such file or directory"),
+            ("pf.noMemorySpace", "bash: /sys/class/net/eno49/device/sriov_numvfs: write error: Cannot allocate memory"),
+            ("pf.driver", "bash: /sys/bus/pci/devices/0000:04:00.0/sriov_numvfs: No such file or directory"),
+            ("pf.fewerVFs", "tee: /sys/class/net/eno49/device/sriov_numvfs: Numerical result out of range"),
+            ("pf.vfsInTheWay", "tee: /sys/class/net/eno49/device/sriov_numvfs: Device or resource busy"),
+            (
+                "pool.exhausted",
+                "Insufficient compute resources: Claim pci failed."
+            ),
+            ("pool.exhausted", "PCI device request [InstancePCIRequest(count=1)] failed"),
+            (
+                "pool.exhausted",
+                "nova.exception.NoValidHost: No valid host was found. There are not enough hosts available."
+            ),
+            (
+                "openstack.portBinding",
+                "nova.exception.PortBindingFailed: Binding failed for port 1b2c3d4e-0000-4000-8000-000000000001, please check neutron logs for more information."
+            ),
+            (
+                "vf.held",
+                "vfio-pci 0000:04:10.0: No device request channel registered, blocked until released by user"
+            ),
             ("vf.slowMemory", "vfio-pci: Failed to mmap 0000:0a:00.0 BAR 1. Performance may be slow"),
             (
                 "vf.settingRefused",
@@ -104,6 +143,30 @@ struct KnownMessageTests {
             "INTERNAL ERROR: NETWORK 'A' REQUIRES EXCLUSIVE ACCESS TO INTERFACES, BUT NONE ARE AVAILABLE",
         ])
     func surroundings(text: String) { #expect(KnownMessage.fault(in: text)?.id == "pool.exhausted") }
+
+    @Test(
+        "What a message names is looked up on the host: nodes, addresses, ports, and what the kernel has said of them")
+    func evidence() throws {
+        let kernel = FakeKernel.lab()
+        let host = try HostReader(kernel: kernel).read()
+        let port = try #require(host.physicalFunctions.first)
+        let group = try #require(port.pci.iommuGroup)
+        var facts = HostFacts()
+        facts.log = ["apparmor=\"DENIED\" operation=\"open\" name=\"/dev/vfio/\(group)\" comm=\"qemu\""]
+        let fault = try #require(
+            KnownMessage.fault(
+                in: "vfio \(port.pci.address): failed to open /dev/vfio/\(group): Permission denied", on: host, facts))
+        #expect(
+            fault.evidence.contains { $0.contains("/dev/vfio/\(group) is IOMMU group \(group)") }, "\(fault.evidence)")
+        #expect(fault.evidence.contains { $0.hasPrefix("\(port.pci.address) is \(port.name), driver") })
+        #expect(fault.evidence.contains("kernel log: \(facts.log[0])"))
+        let unknown = try #require(
+            KnownMessage.fault(in: "failed to open /dev/vfio/9999: Permission denied", on: host, facts))
+        #expect(unknown.evidence.contains { $0.contains("there is no IOMMU group 9999") })
+        let down = try #require(
+            KnownMessage.fault(in: "VF 3 of PF '\(port.name)' because the PF is not online", on: host, facts))
+        #expect(down.evidence.contains { $0.hasPrefix("\(port.name) (\(port.pci.address)) is ") }, "\(down.evidence)")
+    }
 
     @Test("Anything else is not", arguments: ["", "error: Permission denied", "network 'default' is active"])
     func unknown(text: String) { #expect(KnownMessage.fault(in: text) == nil) }

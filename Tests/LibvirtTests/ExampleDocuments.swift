@@ -45,7 +45,9 @@ struct ExampleDocuments {
                 devices.removeElements { $0.first("mac")?["address"] == mac && $0.vlan == 42 }
             }
             // What is looked at must not end the program, whatever a document has.
-            _ = (domain.functions, domain.placement, domain.memoryKiB, domain.migrationBlockers, HotplugPorts(domain))
+            _ = (
+                domain.functions, domain.placement, domain.memoryKiB, domain.migrationBlockers([]), HotplugPorts(domain)
+            )
             return domain.element
         case "network" where element.first("name") != nil:
             var network = try NetworkDescription(element)

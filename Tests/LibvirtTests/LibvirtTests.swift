@@ -242,7 +242,7 @@ struct MigrationTests {
         func domain(_ devices: String) throws -> [String] {
             try DomainDescription(
                 parsing: "<domain><name>d</name><devices>\(devices)</devices></domain>"
-            ).migrationBlockers
+            ).migrationBlockers(["tenant"])
         }
         let source = "<source><address domain='0x0000' bus='0x41' slot='0x10' function='0x0'/></source>"
         #expect(try domain("<interface type='bridge'/>").isEmpty)
@@ -252,5 +252,17 @@ struct MigrationTests {
                 "<interface type='hostdev'>\(source)<teaming type='transient' persistent='ua-a'/></interface>"
             ).isEmpty)
         #expect(try domain("<hostdev mode='subsystem' type='pci'>\(source)</hostdev>").count == 1)
+        #expect(try domain("<hostdev mode='subsystem' type='usb'/>").count == 1)
+        // One that does not run has its interface of a network still.
+        #expect(try domain("<interface type='network'><source network='tenant'/></interface>").count == 1)
+        #expect(try domain("<interface type='network'><source network='default'/></interface>").isEmpty)
+    }
+
+    @Test("Amounts of memory that nobody has overflow nothing")
+    func amounts() throws {
+        let domain = try DomainDescription(
+            parsing: "<domain><name>d</name><memory unit='GiB'>9223372036854775807</memory>"
+                + "<memtune><hard_limit>-5</hard_limit></memtune></domain>")
+        #expect(domain.memoryKiB == 1 << 50 && domain.memoryHardLimitKiB == 0)
     }
 }

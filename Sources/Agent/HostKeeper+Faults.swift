@@ -1,0 +1,65 @@
+internal import Diagnosis
+internal import Leasing
+internal import Logging
+internal import SRIOV
+internal import Synchronization
+
+/// Which fault of which device.
+struct FaultKey: Hashable {
+    var id: String
+    var subject: String
+
+    init(_ fault: Fault) {
+        id = fault.id
+        subject = fault.subject ?? "host"
+    }
+}
+
+extension HostKeeper {
+    /// What cannot be read is not told of.
+    func readFacts() {
+        guard let facts = try? HostFacts(reading: kernel.files, log: messages.lines) else { return }
+        state.withLock { state in
+            let plan = state.facts.plan
+            state.facts = facts
+            state.facts.plan = plan
+        }
+    }
+
+    /// What is wrong with the host now.
+    var faults: [Fault] {
+        var facts = state.withLock { $0.facts }
+        let occupied = manager.occupied
+        facts.pools = manager.pools.pools.map { pool in
+            HostFacts.PoolFacts(
+                name: pool.name, free: pool.members.count { occupied[$0.identity] == nil }, total: pool.members.count)
+        }
+        otherFacts.withLock { $0 }(&facts)
+        return Diagnosis.faults(of: manager.host, facts)
+    }
+
+    /// What is wrong, with files and the kernel's log as they are this moment: nothing tells when a file has changed.
+    func currentFaults() async throws -> [Fault] {
+        try await reading { [self] in readFacts() }
+        return faults
+    }
+
+    /// Says which faults have come, and which are mended. What there is at the start is known to be there.
+    func tellFaults() async {
+        let now = Dictionary(faults.map { (FaultKey($0), $0.title) }, uniquingKeysWith: { first, _ in first })
+        let before = state.withLock { state in
+            defer { state.told = now }
+            return state.told
+        }
+        guard let before else {
+            if !now.isEmpty { logger.notice("\(now.count) faults; sluice doctor explains them") }
+            return
+        }
+        let come = now.filter { before[$0.key] == nil }.map { ("fault", $0.key.subject, "\($0.value)  [\($0.key.id)]") }
+        let gone = before.filter { now[$0.key] == nil }.map {
+            ("fault", $0.key.subject, "no longer: \($0.value)  [\($0.key.id)]")
+        }
+        let entries = (come + gone).sorted { ($0.1, $0.2) < ($1.1, $1.2) }
+        if !entries.isEmpty { await note(entries) }
+    }
+}

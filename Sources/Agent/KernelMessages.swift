@@ -1,0 +1,29 @@
+internal import PCI
+internal import SRIOV
+internal import Synchronization
+
+/// The newest of the kernel's messages that faults are told from.
+final class KernelMessages: Sendable {
+    private static let capacity = 500
+
+    private let kept = Mutex<[KernelLog.Message]>([])
+
+    /// The messages, oldest first, without those that somebody has cleared (dmesg -C) since.
+    var lines: [String] {
+        let first = KernelLog.firstSequence()
+        return kept.withLock { kept in
+            kept.removeAll { $0.sequence < first }
+            return kept.map(\.text)
+        }
+    }
+
+    /// Keeps a message; false for one that concerns nothing here.
+    func add(_ message: KernelLog.Message) -> Bool {
+        guard RelevantLog.isRelevant(message.text) else { return false }
+        kept.withLock { kept in
+            kept.append(message)
+            if kept.count > Self.capacity { kept.removeFirst(Self.capacity / 2) }
+        }
+        return true
+    }
+}

@@ -1,0 +1,133 @@
+internal import PCI
+internal import SRIOV
+
+extension FaultKind {
+    /// What keeps QEMU from what it is given.
+    static let accessKinds = [vfioNode, selinux, staticOwnership, memoryLocked]
+
+    static let vfioNode = FaultKind(
+        "access.vfioNode", "QEMU may not open a VFIO node",
+        found: "the kernel's log has apparmor=\"DENIED\" for /dev/vfio, and no local rule allows it",
+        cause: "AppArmor, SELinux, the node's owner or dynamic_ownership=0 in qemu.conf keeps QEMU from it",
+        [
+            "look for apparmor=\"DENIED\" in dmesg; the line \"/dev/vfio/[0-9]* rw,\" in /etc/apparmor.d/local/abstractions/libvirt-qemu allows it",
+            "set dynamic_ownership = 1 in /etc/libvirt/qemu.conf, so that libvirt gives QEMU the node",
+            "or a udev rule: SUBSYSTEM==\"vfio\", GROUP=\"kvm\", MODE=\"0660\"",
+            "a cgroup_device_acl of one's own in qemu.conf has to have \"/dev/vfio/vfio\"",
+        ],
+        messages: [
+            KnownMessage("/dev/vfio/", "Permission denied"), KnownMessage("/dev/vfio/", "Operation not permitted"),
+            KnownMessage("apparmor=\"DENIED\"", "/dev/vfio/", isCause: true),
+        ])
+
+    static let selinux = FaultKind(
+        "access.selinux", "SELinux keeps a virtual machine from a VFIO node",
+        found: "the kernel's log has \"avc: denied\" for a VFIO device",
+        cause: "the node has not the label that QEMU's domain may open",
+        ["setsebool -P virt_use_vfio on", "restorecon -Rv /dev/vfio"],
+        messages: [
+            KnownMessage("avc:", "denied", "vfio_device_t", isCause: true),
+            KnownMessage("avc:", "denied", "/dev/vfio", isCause: true),
+        ])
+
+    static let staticOwnership = FaultKind(
+        "access.staticOwnership", "libvirt does not give QEMU the nodes of its devices", severity: .warning,
+        found: "dynamic_ownership = 0 in /etc/libvirt/qemu.conf, and no udev rule that gives VFIO's nodes a group",
+        cause: "QEMU runs as a user who may not open /dev/vfio/N, and libvirt leaves the node to root",
+        [
+            "set dynamic_ownership = 1 in /etc/libvirt/qemu.conf, and restart libvirtd",
+            "or a udev rule: SUBSYSTEM==\"vfio\", GROUP=\"kvm\", MODE=\"0660\"",
+        ])
+
+    static let memoryLocked = FaultKind(
+        "domain.memoryLocked", "QEMU cannot lock the guest's memory",
+        found: "the kernel's log has \"RLIMIT_MEMLOCK … exceeded\" of VFIO",
+        cause: "passthrough locks the whole memory of the guest, beyond what it may",
+        ["virsh memtune DOMAIN --hard-limit with the guest's memory and 1 GiB more", "or huge pages"],
+        messages: [
+            KnownMessage("VFIO_MAP_DMA", "Cannot allocate memory"), KnownMessage("RLIMIT_MEMLOCK", "exceeded"),
+            KnownMessage("vfio_container_dma_map", "Cannot allocate memory"),
+            KnownMessage("vfio_dma_map", "Cannot allocate memory"),
+            KnownMessage(
+                "VFIO_MAP_DMA", "No space left on device", title: "a guest has more mappings than VFIO allows",
+                cause: "vfio_iommu_type1 allows 65,535 mappings a container (dma_entry_limit)",
+                remedies: [
+                    "options vfio_iommu_type1 dma_entry_limit=… in /etc/modprobe.d", "or huge pages for the guest",
+                ]),
+        ])
+}
+
+extension Diagnosis {
+    /// What keeps QEMU from what it is given.
+    static func accessFaults(_ host: Host, _ facts: HostFacts) -> [Fault] {
+        [staticOwnership(facts), memoryLocked(facts), selinux(facts)].compactMap(\.self)
+            + denials(host, facts)
+    }
+
+    private static let configuration = "/etc/libvirt/qemu.conf"
+
+    private static func staticOwnership(_ facts: HostFacts) -> Fault? {
+        // The last line counts.
+        let line = facts.configuration.last { $0.path == configuration && $0.text.hasPrefix("dynamic_ownership") }
+        guard let line, line.text.filter({ !$0.isWhitespace }).hasPrefix("dynamic_ownership=0") else { return nil }
+        // Root opens what it likes.
+        let user = facts.configuration.last { $0.path == configuration && $0.text.hasPrefix("user") }
+        if let user, user.text.filter({ !$0.isWhitespace }).hasPrefix("user=\"root\"") { return nil }
+        let hasRule = facts.configuration.contains { rule in
+            rule.path.hasSuffix(".rules") && rule.text.contains("SUBSYSTEM==\"vfio\"") && rule.text.contains("GROUP=")
+        }
+        return hasRule ? nil : Fault(.staticOwnership, evidence: [line.description])
+    }
+
+    private static func memoryLocked(_ facts: HostFacts) -> Fault? {
+        guard let line = facts.log.last(where: { $0.contains("RLIMIT_MEMLOCK") && $0.contains("exceeded") }) else {
+            return nil
+        }
+        return Fault(.memoryLocked, evidence: ["kernel log: \(line)"])
+    }
+
+    private static func selinux(_ facts: HostFacts) -> Fault? {
+        guard
+            let line = facts.log.last(where: {
+                $0.contains("avc:") && $0.contains("denied") && $0.contains("vfio") && !$0.contains("permissive=1")
+            })
+        else { return nil }
+        return Fault(.selinux, evidence: ["kernel log: \(line)"])
+    }
+
+    /// What AppArmor has denied, unless a rule has been added since.
+    private static func denials(_ host: Host, _ facts: HostFacts) -> [Fault] {
+        // `/dev/vfio/vfio rw,` is no rule for groups.
+        let rules = facts.configuration.filter { line in
+            line.path.contains("/abstractions/libvirt-qemu")
+                && ["/dev/vfio/*", "/dev/vfio/[", "/dev/vfio/{"].contains(where: line.text.contains)
+        }
+        let denied = facts.log.filter { $0.contains("apparmor=\"DENIED\"") && $0.contains("name=\"/dev/vfio/") }
+        let groups = Dictionary(grouping: denied) { line in
+            line.split(separator: "name=\"", maxSplits: 1).last.map { String($0.prefix { $0 != "\"" }) } ?? ""
+        }
+        // A rule that denies is none that allows.
+        guard !rules.contains(where: { !$0.text.hasPrefix("deny") && !$0.text.hasPrefix("audit deny") }) else {
+            return []
+        }
+        return groups.compactMap { node, lines in
+            guard let line = lines.last else { return nil }
+            // `/dev/vfio/vfio` and what is below `/dev/vfio/devices` belong to no group.
+            let group = Int(node.dropFirst("/dev/vfio/".count))
+            let members = host.functions.filter { $0.pci.iommuGroup == group && group != nil }
+            let local = "/etc/apparmor.d/local/abstractions"
+            return Fault(
+                .vfioNode, "AppArmor has kept a virtual machine from \(node)",
+                subject: members.first.map { "\($0.pci.address)" } ?? node,
+                evidence: ["kernel log: \(line)"]
+                    + members.map { "\(node) is the IOMMU group of \($0.pci.address), \($0.name)" }
+                    + rules.map(\.description),
+                cause: rules.isEmpty
+                    ? "libvirt's profile of the domain has no rule for the node: a network's VF is found after it is written"
+                    : "a rule forbids it",
+                remedies: rules.isEmpty
+                    ? ["mkdir -p \(local) && echo '/dev/vfio/[0-9]* rw,' >>\(local)/libvirt-qemu, and start it again"]
+                    : ["take the deny rule for /dev/vfio away"])
+        }
+    }
+}

@@ -1,0 +1,142 @@
+public import PCI
+public import SRIOV
+
+/// What faults are told from beside the host's functions: a few small files and the kernel's log, which snapshots have too,
+/// and what only the agent knows.
+public struct HostFacts: Sendable {
+    /// The words of the kernel's command line; nil when it is not known.
+    public var commandLine: [String]?
+    /// The firmware's table of IOMMUs (`DMAR`, `IVRS`, `IORT`); empty when it has none, nil when that is not known.
+    public var iommuTables: [String]?
+    /// The processor's words for virtualization: `vmx`, `svm`, and `hypervisor` in a virtual machine; nil when not known.
+    public var processorFlags: Set<String>?
+    /// The IOMMU groups.
+    public var groups: [IOMMUGroup] = []
+    /// Whether VFIO goes without interrupt remapping.
+    public var allowsUnsafeInterrupts = false
+    /// Whether the running kernel has vfio-pci, loaded or not; nil when that is not known.
+    public var hasVFIO: Bool?
+    /// How the kernel is locked down: `none`, `integrity`, `confidentiality`; nil when not known.
+    public var lockdown: String?
+    /// Which packet filters bridges pass frames through: `bridge-nf-call-iptables` and its like.
+    public var bridgeFilters: [String] = []
+    /// The kernel's messages on VFs, IOMMUs and denials, oldest first.
+    public var log: [String] = []
+    /// The lines of the host's configuration that concern VFs.
+    public var configuration: [ConfigurationLine] = []
+    /// Whether all files that have such lines could be read.
+    public var isConfigurationWhole = true
+    /// libvirt's records of VFs that it has to set as they were: `ens10_vf3`.
+    public var libvirtRecords: [String] = []
+    /// Whether systemd runs the host; nil when that is not known.
+    public var hasSystemd: Bool?
+    /// Whether the agent is started at boot.
+    public var startsAgent = false
+    /// What would have to be done for the host to be as the host file says; nil without one.
+    public var plan: Plan?
+    /// The pools, and what is free of them; the agent's knowledge.
+    public var pools: [PoolFacts] = []
+    /// The networks of pools; the agent's knowledge.
+    public var networks: [NetworkFacts] = []
+    /// The running domains that have functions; the agent's knowledge.
+    public var domains: [DomainFacts] = []
+
+    /// A pool, and what is free of it.
+    public struct PoolFacts: Sendable {
+        public var name: String
+        public var free: Int
+        public var total: Int
+
+        /// Makes facts.
+        public init(name: String, free: Int, total: Int) {
+            self.name = name
+            self.free = free
+            self.total = total
+        }
+    }
+
+    /// A network of libvirt that hands out functions.
+    public struct NetworkFacts: Sendable {
+        public var name: String
+        public var isActive: Bool
+        public var isAutostarted: Bool
+        /// Functions that it has and the host has not, or the other way round.
+        public var stale: [String]
+
+        /// Makes facts.
+        public init(name: String, isActive: Bool, isAutostarted: Bool, stale: [String]) {
+            self.name = name
+            self.isActive = isActive
+            self.isAutostarted = isAutostarted
+            self.stale = stale
+        }
+    }
+
+    /// A running domain.
+    public struct DomainFacts: Sendable {
+        public var name: String
+        public var freeHotplugPorts: Int
+        public var functions: Int
+
+        /// Makes facts.
+        public init(name: String, freeHotplugPorts: Int, functions: Int) {
+            self.name = name
+            self.freeHotplugPorts = freeHotplugPorts
+            self.functions = functions
+        }
+    }
+
+    /// Nothing is known.
+    public init() {}
+
+    /// Reads them. Of the kernel's log those messages are kept that concern VFs; a live host's are given, since they are in
+    /// no file. Throws when files that are there cannot be read.
+    public init(reading files: any FileTree, log: [String]? = nil) throws(PCIError) {
+        commandLine = try files.wholeText("/proc/cmdline")?.split(whereSeparator: \.isWhitespace).map(String.init)
+        iommuTables = try files.entries("/sys/firmware/acpi/tables")?
+            .filter { ["DMAR", "IVRS", "IORT"].contains($0) }.sorted()
+        processorFlags = try ProcessorFlags.read(files)
+        groups = try PCIReader(files: files).iommuGroups()
+        allowsUnsafeInterrupts = try files.text(Self.unsafeInterrupts) == "Y"
+        hasVFIO = try KernelModules(files: files).has("vfio-pci")
+        // `none [integrity] confidentiality`
+        let states = try files.text("/sys/kernel/security/lockdown")
+        lockdown = states?.split(separator: " ").first { $0.hasPrefix("[") }.map { String($0.dropFirst().dropLast()) }
+        // They are there as long as the module br_netfilter is.
+        for name in ["bridge-nf-call-iptables", "bridge-nf-call-ip6tables", "bridge-nf-call-arptables"]
+        where try files.text("\(Self.bridgeFolder)/\(name)") == "1" { bridgeFilters.append(name) }
+        let recorded = try files.contents(RelevantLog.path, limit: 1 << 20).map { String(decoding: $0, as: UTF8.self) }
+        self.log = (log ?? recorded?.split(separator: "\n").map(String.init) ?? []).filter(RelevantLog.isRelevant)
+        configuration = ConfigurationFiles.lines(in: files)
+        isConfigurationWhole = ConfigurationFiles.areReadable(in: files)
+        libvirtRecords = try files.entries(Self.recordFolder)?.sorted() ?? []
+        hasSystemd = try files.entries("/run/systemd/system") != nil
+        for target in ["multi-user", "sysinit", "network", "sockets"] {
+            let units = try files.entries("/etc/systemd/system/\(target).target.wants") ?? []
+            if units.contains(where: { $0.hasPrefix("sluice") }) { startsAgent = true }
+        }
+    }
+
+    static let bridgeFolder = "/proc/sys/net/bridge"
+    static let unsafeInterrupts = "/sys/module/vfio_iommu_type1/parameters/allow_unsafe_interrupts"
+    static let recordFolder = "/run/libvirt/hostdevmgr"
+
+    /// The models that the command line or modprobe gives to vfio-pci, and where: `vfio-pci.ids=8086:10ed,144d:a80a`.
+    var modelsForVFIO: [(model: String, place: String)] {
+        let line = (commandLine ?? []).filter { $0.hasPrefix("vfio-pci.ids=") || $0.hasPrefix("vfio_pci.ids=") }
+            .map { ($0.dropFirst("vfio-pci.ids=".count), "/proc/cmdline") }
+        // options vfio-pci ids=8086:10ed
+        let options = configuration.filter {
+            $0.path.hasPrefix("/etc/modprobe.d/") && $0.text.hasPrefix("options vfio")
+        }
+        .compactMap { line in
+            line.text.split(whereSeparator: \.isWhitespace).first { $0.hasPrefix("ids=") }
+                .map { ($0.dropFirst("ids=".count), "\(line.path):\(line.number)") }
+        }
+        return (line + options).flatMap { models, place in
+            models.split(separator: ",").map {
+                ($0.split(separator: ":").prefix(2).joined(separator: ":").lowercased(), place)
+            }
+        }
+    }
+}

@@ -1,0 +1,87 @@
+public import PCI
+
+/// A line of a file below /etc that says who makes VFs, or who may open them.
+public struct ConfigurationLine: Sendable, Hashable, CustomStringConvertible {
+    /// The file.
+    public var path: String
+    /// The line's number, from 1.
+    public var number: Int
+    /// The line, without the blanks around it.
+    public var text: String
+
+    /// Makes a line.
+    public init(path: String, number: Int, text: String) {
+        self.path = path
+        self.number = number
+        self.text = text
+    }
+
+    /// `/etc/netplan/50.yaml:7: virtual-function-count: 4`
+    public var description: String { "\(path):\(number): \(text)" }
+}
+
+/// The lines of the host's configuration that concern VFs. Nothing else of these files is kept: other lines of theirs may
+/// hold passwords.
+public enum ConfigurationFiles {
+    /// A folder's files by the end of their names, or one file; and the words of which a line has one.
+    private static let places: [(path: String, suffix: String?, words: [String])] = [
+        ("/etc/systemd/network", ".link", ["sr-iov"]), ("/etc/systemd/network", ".network", ["[sr-iov]"]),
+        ("/etc/systemd/system", ".service", ["sriov_numvfs"]),
+        ("/etc/netplan", ".yaml", ["virtual-function-count"]),
+        ("/etc/NetworkManager/system-connections", ".nmconnection", ["total-vfs"]),
+        ("/etc/udev/rules.d", ".rules", ["sriov_numvfs", "vfio"]),
+        ("/etc/modprobe.d", ".conf", ["max_vfs", "vfio"]),
+        ("/etc/network/interfaces", nil, ["sriov_numvfs"]), ("/etc/network/interfaces.d", "", ["sriov_numvfs"]),
+        ("/etc/tmpfiles.d", ".conf", ["sriov_numvfs"]), ("/etc/sysfs.conf", nil, ["sriov_numvfs"]),
+        ("/etc/sysfs.d", ".conf", ["sriov_numvfs"]), ("/etc/rc.local", nil, ["sriov_numvfs"]),
+        ("/etc/rc.d/rc.local", nil, ["sriov_numvfs"]),
+        ("/etc/libvirt/qemu.conf", nil, ["dynamic_ownership", "user"]),
+        ("/etc/apparmor.d/local/abstractions/libvirt-qemu", nil, ["/dev/vfio"]),
+        ("/etc/apparmor.d/abstractions/libvirt-qemu", nil, ["/dev/vfio"]),
+        ("/etc/apparmor.d/abstractions/libvirt-qemu.d", "", ["/dev/vfio"]),
+    ]
+
+    /// Whether all of them may be read: netplan's and NetworkManager's are root's.
+    public static func areReadable(in files: any FileTree) -> Bool {
+        for (path, suffix, _) in places {
+            do throws(PCIError) {
+                for file in try paths(path, suffix, files) { _ = try files.bytes(file) }
+            } catch {
+                return false
+            }
+        }
+        return true
+    }
+
+    /// The lines, in the order of the files. Comments are none. What may not be read has none.
+    public static func lines(in files: any FileTree) -> [ConfigurationLine] {
+        places.flatMap { path, suffix, words in
+            ((try? paths(path, suffix, files)) ?? []).flatMap { lines(of: $0, words, files) }
+        }
+    }
+
+    private static func paths(_ path: String, _ suffix: String?, _ files: any FileTree) throws(PCIError) -> [String] {
+        guard let suffix else { return [path] }
+        let names = try files.entries(path) ?? []
+        return names.filter { $0.hasSuffix(suffix) }.sorted().map { "\(path)/\($0)" }
+    }
+
+    private static func lines(of path: String, _ words: [String], _ files: any FileTree) -> [ConfigurationLine] {
+        let text = ((try? files.wholeText(path)) ?? nil) ?? ""
+        return text.split(separator: "\n", omittingEmptySubsequences: false).enumerated().compactMap { number, line in
+            let line = line.trimmingBlanks
+            guard !line.isEmpty, !line.hasPrefix("#"), !line.hasPrefix(";") else { return nil }
+            let lower = line.lowercased()
+            guard words.contains(where: lower.contains) else { return nil }
+            return ConfigurationLine(path: path, number: number + 1, text: line)
+        }
+    }
+}
+
+extension Substring {
+    fileprivate var trimmingBlanks: String {
+        var text = drop(while: \.isWhitespace)
+        while let last = text.last, last.isWhitespace { text.removeLast() }
+        return String(text)
+    }
+}

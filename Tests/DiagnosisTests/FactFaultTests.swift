@@ -1,0 +1,283 @@
+import Diagnosis
+import HostFile
+import Netlink
+import PCI
+import SRIOV
+import SluiceTesting
+import Testing
+
+/// Faults that are told from files, the kernel's log, the host file and libvirt: each with its evidence, and without.
+@Suite("Faults told from beside the devices")
+struct FactFaultTests {
+    private func host(virtualFunctions count: Int = 2, _ change: (inout Host) -> Void = { _ in }) throws -> Host {
+        let kernel = FakeKernel.lab()
+        let port = try #require(try HostReader(kernel: kernel).read().physicalFunctions.first)
+        let path = "/sys/bus/pci/devices/\(port.pci.address)/sriov_numvfs"
+        let errors = kernel.writer.write(
+            [.init(path: path, value: "\(count)", operation: "make VFs")], deadline: .seconds(1))
+        #expect(errors == [nil])
+        var host = try HostReader(kernel: kernel).read()
+        for index in host.functions.indices {
+            host.functions[index].link?.flags.insert(.up)
+            host.functions[index].link?.state = .up
+        }
+        change(&host)
+        return host
+    }
+
+    private func faults(_ host: Host, _ change: (inout HostFacts) -> Void) -> [Fault] {
+        var facts = HostFacts()
+        change(&facts)
+        return Diagnosis.faults(of: host, facts)
+    }
+
+    private func line(_ path: String, _ number: Int, _ text: String) -> ConfigurationLine {
+        ConfigurationLine(path: path, number: number, text: text)
+    }
+
+    /// One fault of one kind is found with a change, and none at all without it.
+    private func expect(
+        _ id: String, on host: Host? = nil, evidence: String, silent: (inout HostFacts) -> Void = { _ in },
+        _ change: (inout HostFacts) -> Void, location: SourceLocation = #_sourceLocation
+    ) throws {
+        let host = try host ?? self.host()
+        let found = faults(host, change)
+        #expect(found.map(\.id) == [id], sourceLocation: location)
+        #expect(
+            found.first?.evidence.contains { $0.contains(evidence) } ?? false, "\(found.first?.evidence ?? [])",
+            sourceLocation: location)
+        #expect(faults(host, silent).isEmpty, sourceLocation: location)
+    }
+
+    @Test("Processor, modules, lockdown, interrupt remapping")
+    func kernel() throws {
+        try expect("host.noVirtualization", evidence: "neither vmx nor svm", silent: { $0.processorFlags = ["svm"] }) {
+            $0.processorFlags = ["hypervisor"]
+        }
+        try expect("host.noVFIO", evidence: "modules.dep", silent: { $0.hasVFIO = true }) { $0.hasVFIO = false }
+        let denied = "Lockdown: modprobe: unsigned module loading is restricted; see man kernel_lockdown.7"
+        // Locked down without having refused anything is in order, and so is what was refused before.
+        try expect(
+            "host.lockedDown", evidence: denied, silent: { $0.lockdown = "integrity" }
+        ) { ($0.lockdown, $0.log) = ("integrity", [denied]) }
+        #expect(faults(try host()) { ($0.lockdown, $0.log) = ("none", [denied]) }.isEmpty)
+        try expect(
+            "host.noInterruptRemapping", evidence: "kernel log", silent: { $0.log = ["DMAR-IR: Enabled IRQ remapping"] }
+        ) {
+            $0.log = ["vfio_iommu_type1_attach_group: No interrupt remapping support."]
+        }
+    }
+
+    @Test("What the kernel has said of a port: no room, fewer VFs; of another port it is no fault of this one")
+    func portLog() throws {
+        let none = try host(virtualFunctions: 0)
+        let address = try #require(none.physicalFunctions.first).pci.address
+        let text = "not enough MMIO resources for SR-IOV"
+        try expect(
+            "pf.noMemorySpace", on: none, evidence: text, silent: { $0.log = ["igb 0000:ff:00.0: \(text)"] }
+        ) { $0.log = ["igb \(address): \(text)"] }
+        // VFs that are there by now have found room.
+        #expect(try faults(host()) { $0.log = ["igb \(address): \(text)"] }.isEmpty)
+        let two = try host()
+        try expect(
+            "pf.fewerVFs", on: two, evidence: "8 VFs requested",
+            silent: { $0.log = ["igb \(address): 8 VFs requested; only 7 enabled"] }
+        ) { $0.log = ["igb \(address): 8 VFs requested; only 2 enabled"] }
+    }
+
+    @Test("A port without a link is told of only when somebody uses its VFs")
+    func carrier() throws {
+        func host(_ holders: [Holder]) throws -> Host {
+            try self.host { host in
+                for index in host.functions.indices where host.functions[index].pci.sriov != nil {
+                    host.functions[index].link?.state = .down
+                }
+                let vf = host.functions.firstIndex { $0.pci.physicalFunction != nil }
+                if let vf { host.functions[vf].holders = holders }
+            }
+        }
+        let domain = Holder(.domain(name: "vm-1", uuid: nil, pid: 4711), through: "/dev/vfio/7")
+        let found = faults(try host([domain])) { _ in }
+        #expect(found.map(\.id) == ["pf.noCarrier"] && found[0].evidence.contains { $0.contains("vm-1") })
+        #expect(faults(try host([])) { _ in }.isEmpty)
+    }
+
+    @Test("What AppArmor has denied, until a rule allows it; a rule that denies is said")
+    func appArmor() throws {
+        let host = try host()
+        let vf = try #require(host.functions.first { $0.pci.physicalFunction != nil })
+        let group = vf.pci.iommuGroup ?? 0
+        let vfHost = try self.host { host in
+            for index in host.functions.indices where host.functions[index].pci.address == vf.pci.address {
+                host.functions[index].pci.iommuGroup = group
+            }
+        }
+        let denial = "audit: apparmor=\"DENIED\" operation=\"open\" profile=\"libvirt-1b\" name=\"/dev/vfio/\(group)\""
+        let local = "/etc/apparmor.d/local/abstractions/libvirt-qemu"
+        try expect(
+            "access.vfioNode", on: vfHost, evidence: denial,
+            silent: { facts in
+                facts.log = [denial]
+                facts.configuration = [line(local, 3, "/dev/vfio/[0-9]* rw,")]
+            }
+        ) { $0.log = [denial] }
+        let forbidden = faults(vfHost) { facts in
+            facts.log = [denial]
+            facts.configuration = [line(local, 3, "deny /dev/vfio/[0-9]* rw,")]
+        }
+        #expect(forbidden.first?.cause == "a rule forbids it")
+        #expect(forbidden.first?.evidence.contains("\(local):3: deny /dev/vfio/[0-9]* rw,") ?? false)
+    }
+
+    @Test("libvirt's configuration: nodes that stay root's, unless a rule or the user lets QEMU open them")
+    func qemuConfiguration() throws {
+        let conf = "/etc/libvirt/qemu.conf"
+        try expect(
+            "access.staticOwnership", evidence: "\(conf):9: dynamic_ownership = 0",
+            silent: { facts in
+                facts.configuration = [
+                    line(conf, 9, "dynamic_ownership = 0"),
+                    line("/etc/udev/rules.d/10.rules", 1, "SUBSYSTEM==\"vfio\", GROUP=\"kvm\", MODE=\"0660\""),
+                ]
+            }
+        ) { $0.configuration = [line(conf, 9, "dynamic_ownership = 0")] }
+        // The last line counts.
+        #expect(
+            faults(try host()) {
+                $0.configuration = [line(conf, 9, "dynamic_ownership = 0"), line(conf, 12, "dynamic_ownership=1")]
+            }.isEmpty)
+        // Root opens what it likes.
+        #expect(
+            faults(try host()) {
+                $0.configuration = [line(conf, 9, "dynamic_ownership = 0"), line(conf, 12, "user = \"root\"")]
+            }.isEmpty)
+    }
+
+    @Test("SELinux, and memory that may not be locked")
+    func log() throws {
+        try expect(
+            "access.selinux", evidence: "vfio_device_t", silent: { $0.log = ["avc:  denied  { read } for httpd"] }
+        ) {
+            $0.log = ["avc:  denied  { read write } for comm=\"qemu-kvm\" tcontext=system_u:object_r:vfio_device_t:s0"]
+        }
+        try expect("domain.memoryLocked", evidence: "RLIMIT_MEMLOCK") {
+            $0.log = ["vfio_pin_pages_remote: RLIMIT_MEMLOCK (65536) exceeded"]
+        }
+    }
+
+    @Test("Machines without ports, records of nobody, networks and pools: told of when they are so")
+    func libvirt() throws {
+        try expect(
+            "domain.noPorts", evidence: "ports",
+            silent: {
+                $0.domains = [
+                    .init(name: "a", freeHotplugPorts: 1, functions: 1),
+                    .init(name: "b", freeHotplugPorts: 0, functions: 0),
+                ]
+            }
+        ) { $0.domains = [.init(name: "a", freeHotplugPorts: 0, functions: 1)] }
+        let host = try host()
+        let port = try #require(host.physicalFunctions.first).name
+        let held = try self.host { host in
+            for index in host.functions.indices where host.functions[index].index == 1 {
+                host.functions[index].holders = [Holder(.domain(name: "a", uuid: nil, pid: 1), through: "/dev/vfio/1")]
+            }
+        }
+        try expect(
+            "libvirt.staleRecord", on: host, evidence: "/run/libvirt/hostdevmgr/\(port)_vf1",
+            silent: { $0.libvirtRecords = ["\(port)_vf99", "nonsense"] }
+        ) { $0.libvirtRecords = ["\(port)_vf1"] }
+        #expect(faults(held) { $0.libvirtRecords = ["\(port)_vf1"] }.isEmpty)
+        let good = HostFacts.NetworkFacts(name: "tenant", isActive: true, isAutostarted: true, stale: [])
+        for (change, id) in [
+            ({ $0.isActive = false }, "network.inactive"), ({ $0.isAutostarted = false }, "network.inactive"),
+            ({ $0.stale = ["0000:41:10.0 is in the pool and not in the network"] }, "network.stale"),
+        ] as [((inout HostFacts.NetworkFacts) -> Void, String)] {
+            var bad = good
+            change(&bad)
+            try expect(id, evidence: bad.stale.first ?? "net-info", silent: { $0.networks = [good] }) {
+                $0.networks = [bad]
+            }
+        }
+        try expect(
+            "pool.exhausted", evidence: "0 of 4",
+            silent: { $0.pools = [.init(name: "a", free: 1, total: 4), .init(name: "empty", free: 0, total: 0)] }
+        ) { $0.pools = [.init(name: "a", free: 0, total: 4)] }
+    }
+
+    @Test("VFs that nothing makes at the next boot; others who make them where the host file does")
+    func persistence() throws {
+        let udev = line("/etc/udev/rules.d/70.rules", 2, "ATTR{device/sriov_numvfs}=\"4\"")
+        try expect("boot.notPersistent", evidence: "VFs", silent: { ($0.hasSystemd, $0.startsAgent) = (true, true) }) {
+            $0.hasSystemd = true
+        }
+        #expect(try faults(host()) { ($0.hasSystemd, $0.configuration) = (true, [udev]) }.isEmpty)
+        #expect(try faults(host(virtualFunctions: 0)) { $0.hasSystemd = true }.isEmpty)
+        try expect("pf.otherMaker", evidence: "70.rules:2", silent: { $0.startsAgent = true }) {
+            ($0.startsAgent, $0.configuration) = (true, [udev])
+        }
+    }
+
+    // MARK: The host file
+
+    private func plan(_ text: String, on host: Host) throws -> Plan {
+        Planner(host: host, files: FakeKernel.lab().files).plan(to: try HostFile.parse(text, file: "host.yaml"))
+    }
+
+    @Test("What differs from the host file: no VFs is one fault, drivers and settings are one each, with the place")
+    func drift() throws {
+        let none = try host(virtualFunctions: 0)
+        let port = try #require(none.physicalFunctions.first).name
+        let text = """
+            physicalFunctions:
+              - { match: { netdev: \(port) }, virtualFunctions: 2, driver: vfio-pci, defaults: { trust: on } }
+            """
+        let without = faults(none) { $0.plan = try? plan(text, on: none) }
+        #expect(without.map(\.id) == ["pf.noVFs"], "\(without.map(\.id))")
+        #expect(
+            without[0].evidence.contains("declared at host.yaml:2:5")
+                || without[0].evidence.contains { $0.hasPrefix("declared at host.yaml:2") })
+        let two = try host()
+        let differing = faults(two) { $0.plan = try? plan(text, on: two) }.map(\.id)
+        #expect(Set(differing) == ["vf.driver", "vf.drift"], "\(differing)")
+        let asDeclared = "physicalFunctions:\n  - { match: { netdev: \(port) }, virtualFunctions: 2 }"
+        #expect(faults(two) { $0.plan = try? plan(asDeclared, on: two) }.filter { $0.id != "pf.drift" }.isEmpty)
+        let more = faults(two) { $0.plan = try? plan(asDeclared.replacing("s: 2", with: "s: 4"), on: two) }
+        #expect(more.map(\.id) == ["pf.fewerVFs"], "\(more.map(\.id))")
+    }
+
+    // MARK: Reading
+
+    @Test("Only lines that concern VFs are read of configuration, with their places; comments are none")
+    func configuration() throws {
+        let text = """
+            P: /etc/netplan
+            A: 50.yaml=network:\\n  ethernets:\\n    eno49:\\n      virtual-function-count: 4\\n      password: secret\\n
+
+            P: /etc/udev/rules.d
+            A: 70.rules=# ATTR{device/sriov_numvfs}="7"\\nACTION=="add", ATTR{device/sriov_numvfs}="4"\\n
+
+            P: /run/libvirt/hostdevmgr
+            A: eno49_vf3=\\n
+
+            P: /kernel/log
+            A: lines=usb 1-1: new device\\nvfio-pci 0000:04:10.0: Relaying device request to user (#1)\\n
+
+            P: /kernel/security
+            A: lockdown=none [integrity] confidentiality\\n
+
+            P: /etc/systemd/system/multi-user.target.wants
+            A: sluiced.service=\\n
+
+            """
+        let facts = try HostFacts(reading: try RecordedTree(Array(text.utf8)))
+        #expect(
+            facts.configuration.map(\.description) == [
+                "/etc/netplan/50.yaml:4: virtual-function-count: 4",
+                "/etc/udev/rules.d/70.rules:2: ACTION==\"add\", ATTR{device/sriov_numvfs}=\"4\"",
+            ])
+        #expect(facts.libvirtRecords == ["eno49_vf3"] && facts.lockdown == "integrity" && facts.startsAgent)
+        #expect(facts.log == ["vfio-pci 0000:04:10.0: Relaying device request to user (#1)"])
+        #expect(facts.hasVFIO == nil && facts.processorFlags == nil)
+    }
+}
