@@ -967,10 +967,10 @@ _sluice_events() {
 
 _sluice_doctor() {
     repeating_flags=()
-    non_repeating_flags=(--version -h --help)
+    non_repeating_flags=(--list --fix --yes -y --version -h --help)
     repeating_options=()
-    non_repeating_options=(--root --snapshot --output -o --socket --state --message --explain)
-    __sluice_offer_flags_options 0
+    non_repeating_options=(--root --snapshot --output -o --socket --state -f --file --message --explain)
+    __sluice_offer_flags_options -1
 
     # Offer option value completions
     case "${prev}" in
@@ -994,11 +994,23 @@ _sluice_doctor() {
         __sluice_add_completions -d
         return
         ;;
+    '-f'|'--file')
+        __sluice_add_completions -o plusdirs -fX '!*.@(yaml|yml)'
+        return
+        ;;
     '--message')
         return
         ;;
     '--explain')
-        __sluice_add_completions -W 'access.vfioNode'$'\n''bridge.filtered'$'\n''domain.cachingMode'$'\n''domain.cannotMigrate'$'\n''domain.memoryLocked'$'\n''domain.noPorts'$'\n''host.noIOMMU'$'\n''host.noInterruptRemapping'$'\n''host.unsafeInterrupts'$'\n''iommu.groupNotViable'$'\n''iommu.reservedRegion'$'\n''lease.lost'$'\n''network.inactive'$'\n''pf.down'$'\n''pf.driver'$'\n''pf.fewerVFs'$'\n''pf.noMemorySpace'$'\n''pf.noVFs'$'\n''pf.vfsInTheWay'$'\n''pool.exhausted'$'\n''storage.takenAtBoot'$'\n''vf.driver'$'\n''vf.held'$'\n''vf.noReset'$'\n''vf.notVirtual'$'\n''vf.quarantined'$'\n''vf.settingRefused'$'\n''vf.slowMemory'$'\n''vf.vlanTrunk'
+        __sluice_add_completions -W 'access.selinux'$'\n''access.staticOwnership'$'\n''access.vfioNode'$'\n''boot.notPersistent'$'\n''bridge.filtered'$'\n''device.hung'$'\n''domain.alias'$'\n''domain.cachingMode'$'\n''domain.cannotMigrate'$'\n''domain.memoryLocked'$'\n''domain.noPorts'$'\n''host.lockedDown'$'\n''host.noIOMMU'$'\n''host.noInterruptRemapping'$'\n''host.noVFIO'$'\n''host.noVirtualization'$'\n''host.unsafeInterrupts'$'\n''iommu.groupNotViable'$'\n''iommu.reservedRegion'$'\n''lease.lost'$'\n''libvirt.staleRecord'$'\n''network.inactive'$'\n''network.stale'$'\n''openstack.portBinding'$'\n''pf.down'$'\n''pf.drift'$'\n''pf.driver'$'\n''pf.eswitchMode'$'\n''pf.fewerVFs'$'\n''pf.noCarrier'$'\n''pf.noMemorySpace'$'\n''pf.noVFs'$'\n''pf.otherMaker'$'\n''pf.vfsInTheWay'$'\n''pool.exhausted'$'\n''storage.takenAtBoot'$'\n''vf.drift'$'\n''vf.driver'$'\n''vf.held'$'\n''vf.linkDisabled'$'\n''vf.noReset'$'\n''vf.notVirtual'$'\n''vf.portProfile'$'\n''vf.quarantined'$'\n''vf.settingRefused'$'\n''vf.slowMemory'$'\n''vf.vlanTrunk'
+        return
+        ;;
+    esac
+
+    # Offer positional completions
+    case "${positional_number}" in
+    *)
+        __sluice_add_completions -W 'bridge.filtered'$'\n''network.inactive'$'\n''network.stale'$'\n''pf.down'$'\n''pf.drift'$'\n''pf.eswitchMode'$'\n''pf.fewerVFs'$'\n''pf.noVFs'$'\n''vf.drift'$'\n''vf.driver'
         return
         ;;
     esac

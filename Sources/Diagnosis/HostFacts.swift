@@ -43,8 +43,11 @@ public struct HostFacts: Sendable {
 
     /// A pool, and what is free of it.
     public struct PoolFacts: Sendable {
+        /// Its name.
         public var name: String
+        /// How many of its functions anybody could have.
         public var free: Int
+        /// How many it has.
         public var total: Int
 
         /// Makes facts.
@@ -57,8 +60,11 @@ public struct HostFacts: Sendable {
 
     /// A network of libvirt that hands out functions.
     public struct NetworkFacts: Sendable {
+        /// Its name.
         public var name: String
+        /// Whether it hands out functions now.
         public var isActive: Bool
+        /// Whether it is started with libvirt.
         public var isAutostarted: Bool
         /// Functions that it has and the host has not, or the other way round.
         public var stale: [String]
@@ -74,8 +80,11 @@ public struct HostFacts: Sendable {
 
     /// A running domain.
     public struct DomainFacts: Sendable {
+        /// Its name.
         public var name: String
+        /// How many devices could still be plugged in.
         public var freeHotplugPorts: Int
+        /// How many functions of the host it has.
         public var functions: Int
 
         /// Makes facts.
