@@ -16,9 +16,9 @@ struct FaultKey: Hashable {
 }
 
 extension HostKeeper {
-    /// What cannot be read is not told of.
+    /// What faults are told from, as it is now.
     func readFacts() {
-        guard let facts = try? HostFacts(reading: kernel.files, log: messages.lines) else { return }
+        let facts = HostFacts(reading: kernel.files, log: messages.lines)
         state.withLock { state in
             let plan = state.facts.plan
             state.facts = facts

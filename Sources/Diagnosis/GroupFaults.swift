@@ -48,16 +48,17 @@ extension Diagnosis {
     static func groupFaults(_ host: Host, _ facts: HostFacts) -> [Fault] {
         let bound = host.functions.filter { $0.pci.isBoundToVFIO }
         let groups = Dictionary(facts.groups.map { ($0.number, $0) }, uniquingKeysWith: { first, _ in first })
-        return bound.compactMap { notViable($0, host) }
+        let ofHost = host.functionsOfHostByGroup
+        return bound.compactMap { function in
+            function.pci.iommuGroup.flatMap { group in notViable(function, group, ofHost[group] ?? []) }
+        }
             + bound.compactMap { function in
                 function.pci.iommuGroup.flatMap { groups[$0] }.flatMap { reserved($0, function) }
             }
     }
 
     /// Another function of the group is used by the host.
-    private static func notViable(_ function: Function, _ host: Host) -> Fault? {
-        guard let group = function.pci.iommuGroup else { return nil }
-        let others = host.functionsOfHost(inGroup: group)
+    private static func notViable(_ function: Function, _ group: Int, _ others: [Function]) -> Fault? {
         guard let other = others.first else { return nil }
         return Fault(
             .groupNotViable, "\(function.name) shares IOMMU group \(group) with a device of the host",

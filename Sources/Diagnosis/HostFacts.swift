@@ -98,31 +98,32 @@ public struct HostFacts: Sendable {
     /// Nothing is known.
     public init() {}
 
-    /// Reads them. Of the kernel's log those messages are kept that concern VFs; a live host's are given, since they are in
-    /// no file. Throws when files that are there cannot be read.
-    public init(reading files: any FileTree, log: [String]? = nil) throws(PCIError) {
-        commandLine = try files.wholeText("/proc/cmdline")?.split(whereSeparator: \.isWhitespace).map(String.init)
-        iommuTables = try files.entries("/sys/firmware/acpi/tables")?
-            .filter { ["DMAR", "IVRS", "IORT"].contains($0) }.sorted()
-        processorFlags = try ProcessorFlags.read(files)
-        groups = try PCIReader(files: files).iommuGroups()
-        allowsUnsafeInterrupts = try files.text(Self.unsafeInterrupts) == "Y"
-        hasVFIO = try KernelModules(files: files).has("vfio-pci")
+    /// Reads them; what cannot be read, by an ordinary user or within a sandbox, is not known. Of the kernel's log those
+    /// messages are kept that concern VFs; a live host's are given, since they are in no file.
+    public init(reading files: any FileTree, log: [String]? = nil) {
+        func text(_ path: String) -> String? { (try? files.text(path)) ?? nil }
+        func names(_ path: String) -> [String]? { (try? files.entries(path)) ?? nil }
+        func whole(_ path: String) -> String? { (try? files.wholeText(path)) ?? nil }
+        commandLine = whole("/proc/cmdline")?.split(whereSeparator: \.isWhitespace).map(String.init)
+        iommuTables = names("/sys/firmware/acpi/tables")?.filter { ["DMAR", "IVRS", "IORT"].contains($0) }.sorted()
+        processorFlags = (try? ProcessorFlags.read(files)) ?? nil
+        groups = (try? PCIReader(files: files).iommuGroups()) ?? []
+        allowsUnsafeInterrupts = text(Self.unsafeInterrupts) == "Y"
+        hasVFIO = (try? KernelModules(files: files).has("vfio-pci")) ?? nil
         // `none [integrity] confidentiality`
-        let states = try files.text("/sys/kernel/security/lockdown")
-        lockdown = states?.split(separator: " ").first { $0.hasPrefix("[") }.map { String($0.dropFirst().dropLast()) }
+        lockdown = text("/sys/kernel/security/lockdown")?.split(separator: " ").first { $0.hasPrefix("[") }
+            .map { String($0.dropFirst().dropLast()) }
         // They are there as long as the module br_netfilter is.
-        for name in ["bridge-nf-call-iptables", "bridge-nf-call-ip6tables", "bridge-nf-call-arptables"]
-        where try files.text("\(Self.bridgeFolder)/\(name)") == "1" { bridgeFilters.append(name) }
-        let recorded = try files.contents(RelevantLog.path, limit: 1 << 20).map { String(decoding: $0, as: UTF8.self) }
-        self.log = (log ?? recorded?.split(separator: "\n").map(String.init) ?? []).filter(RelevantLog.isRelevant)
+        bridgeFilters = ["bridge-nf-call-iptables", "bridge-nf-call-ip6tables", "bridge-nf-call-arptables"]
+            .filter { text("\(Self.bridgeFolder)/\($0)") == "1" }
+        let recorded = whole(RelevantLog.path)?.split(separator: "\n").map(String.init)
+        self.log = (log ?? recorded ?? []).filter(RelevantLog.isRelevant)
         configuration = ConfigurationFiles.lines(in: files)
         isConfigurationWhole = ConfigurationFiles.areReadable(in: files)
-        libvirtRecords = try files.entries(Self.recordFolder)?.sorted() ?? []
-        hasSystemd = try files.entries("/run/systemd/system") != nil
-        for target in ["multi-user", "sysinit", "network", "sockets"] {
-            let units = try files.entries("/etc/systemd/system/\(target).target.wants") ?? []
-            if units.contains(where: { $0.hasPrefix("sluice") }) { startsAgent = true }
+        libvirtRecords = names(Self.recordFolder)?.sorted() ?? []
+        hasSystemd = names("/run/systemd/system") != nil
+        startsAgent = ["multi-user", "sysinit", "network", "sockets"].contains { target in
+            names("/etc/systemd/system/\(target).target.wants")?.contains { $0.hasPrefix("sluice") } ?? false
         }
     }
 

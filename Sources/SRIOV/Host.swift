@@ -37,10 +37,19 @@ public struct Host: Sendable {
     /// The functions of an IOMMU group that drivers of the host have: while there are any, VFIO does not open the group.
     /// Bridges do not count (vfio_dev_viable in drivers/vfio).
     package func functionsOfHost(inGroup group: Int) -> [Function] {
-        functions.filter { function in
-            function.pci.iommuGroup == group && !function.pci.classCode.isBridge
-                && function.pci.driver.map { !PCIFunction.isVFIODriver($0) && $0 != "pci-stub" } ?? false
+        functions.filter { $0.pci.iommuGroup == group && Self.isOfHost($0) }
+    }
+
+    /// The same of all groups at once.
+    package var functionsOfHostByGroup: [Int: [Function]] {
+        Dictionary(grouping: functions.filter { $0.pci.iommuGroup != nil && Self.isOfHost($0) }) {
+            $0.pci.iommuGroup ?? 0
         }
+    }
+
+    private static func isOfHost(_ function: Function) -> Bool {
+        !function.pci.classCode.isBridge
+            && function.pci.driver.map { !PCIFunction.isVFIODriver($0) && $0 != "pci-stub" } ?? false
     }
 
     /// The VFs of a PF, by index.

@@ -123,7 +123,7 @@ struct DiagnosisTests {
                 A: reserved_regions=0x00000000bdf6f000 0x00000000bdf7efff \(kind)\\n
 
                 """
-            return try HostFacts(reading: RecordedTree(Array(text.utf8)))
+            return HostFacts(reading: try RecordedTree(Array(text.utf8)))
         }
         func host(_ driver: String) throws -> Host {
             try self.host { host in
@@ -198,7 +198,7 @@ struct DiagnosisTests {
             A: reserved_regions=0x00000000bdf6f000 0x00000000bdf7efff direct\\n
 
             """
-        let facts = try HostFacts(reading: try RecordedTree(Array(text.utf8)))
+        let facts = HostFacts(reading: try RecordedTree(Array(text.utf8)))
         #expect(facts.commandLine == ["BOOT_IMAGE=/vmlinuz", "ro", "intel_iommu=on"])
         #expect(facts.iommuTables == ["DMAR"] && facts.allowsUnsafeInterrupts)
         #expect(facts.groups.first?.reservedRegions.first?.kind == "direct")

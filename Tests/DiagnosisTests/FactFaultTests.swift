@@ -244,6 +244,9 @@ struct FactFaultTests {
         #expect(faults(two) { $0.plan = try? plan(asDeclared, on: two) }.filter { $0.id != "pf.drift" }.isEmpty)
         let more = faults(two) { $0.plan = try? plan(asDeclared.replacing("s: 2", with: "s: 4"), on: two) }
         #expect(more.map(\.id) == ["pf.fewerVFs"], "\(more.map(\.id))")
+        // What is refused an apply does not mend.
+        let tooMany = faults(none) { $0.plan = try? plan(asDeclared.replacing("s: 2", with: "s: 99"), on: none) }
+        #expect(tooMany.map(\.id) == ["pf.fewerVFs"] && tooMany.allSatisfy { $0.fix == nil }, "\(tooMany)")
     }
 
     // MARK: Reading
@@ -270,7 +273,7 @@ struct FactFaultTests {
             A: sluiced.service=\\n
 
             """
-        let facts = try HostFacts(reading: try RecordedTree(Array(text.utf8)))
+        let facts = HostFacts(reading: try RecordedTree(Array(text.utf8)))
         #expect(
             facts.configuration.map(\.description) == [
                 "/etc/netplan/50.yaml:4: virtual-function-count: 4",

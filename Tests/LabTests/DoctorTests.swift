@@ -89,6 +89,12 @@ extension LabSuite {
             for link in ["ens13", "tapdoctor"] { try Lab.run(["ip", "link", "set", link, "master", "brdoctor"]) }
             defer { _ = try? Lab.run(["ip", "link", "set", "ens13", "nomaster"]) }
             _ = try Lab.run(["sh", "-c", "echo '# mine' >/etc/sysctl.d/90-sluice-bridge.conf"])
+            // Without its name it is left: others on the host may want it so.
+            let unnamed = try Lab.sluice("doctor", "--fix", "--yes")
+            #expect(unnamed.status == 3 && unnamed.output.contains("[bridge.filtered]"), "\(unnamed)")
+            // The agent looks again when it is asked: nothing tells it of such files.
+            let agent = try AgentProcess(Self.hostFile)
+            defer { withExtendedLifetime(agent) {} }
             try mend("bridge.filtered")
             let setting = "/proc/sys/net/bridge/bridge-nf-call-iptables"
             #expect(try LiveFileTree().text(setting) == "0")
@@ -102,6 +108,24 @@ extension LabSuite {
                     .contains("net.bridge.bridge-nf-call-iptables = 0\n") ?? false)
             #expect(
                 try LiveFileTree().wholeText("/var/lib/sluice/backup/etc-sysctl.d-90-sluice-bridge.conf") == "# mine\n")
+        }
+
+        @Test("A recording tells of everybody who makes VFs, and has nothing else of their files")
+        func makers() throws {
+            let names = ["/etc/udev/rules.d/98-doctor.rules", "/etc/udev/rules.d/99-doctor.rules"]
+            defer { for name in names { unlink(name) } }
+            for name in names {
+                try Lab.run(["sh", "-c", "printf 'ENV{key}=\"secret\"\\nATTR{device/sriov_numvfs}=\"4\"\\n' >\(name)"])
+            }
+            try Lab.run(["rm", "-f", "/tmp/makers.txt"])
+            #expect(try Lab.sluice("snapshot", "-f", "/tmp/makers.txt").status == 0)
+            #expect(try LiveFileTree().wholeText("/tmp/makers.txt")?.contains("secret") == false)
+            let file = try Lab.file(
+                "doctor.yaml", "physicalFunctions: [{ match: { netdev: ens10 }, virtualFunctions: 0 }]\n")
+            for arguments in [["--snapshot", "/tmp/makers.txt"], []] {
+                let told = try Command(["sluice", "doctor", "-f", file] + arguments).finish()
+                for name in names { #expect(told.output.contains("\(name):2: ATTR"), "\(told)") }
+            }
         }
 
         @Test("A record of libvirt that nobody needs is told of; a message says who has the node that it names")

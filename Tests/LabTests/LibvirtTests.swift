@@ -233,17 +233,36 @@ extension LabSuite {
             #expect(try libvirt.free() == 1)
         }
 
-        @Test("VFs that are made anew are in the network at once")
+        @Test("VFs that are made anew are in the network at once, and a machine with one of another port keeps it")
         func refreshed() throws {
-            let libvirt = try LibvirtFixture(LibvirtFixture.hostFile(virtualFunctions: 2))
+            func file(_ count: Int) -> String {
+                """
+                physicalFunctions:
+                  - { match: { netdev: ens10 }, virtualFunctions: 1, driver: vfio-pci }
+                  - { match: { netdev: ens11 }, virtualFunctions: \(count), driver: vfio-pci }
+                pools:
+                  tenant: { for: libvirt, functions: [{ physicalFunction: ens10 }, { physicalFunction: ens11 }] }
+                """
+            }
+            let libvirt = try LibvirtFixture(file(1))
             try libvirt.sluice("network", "sync")
-            _ = try Lab.file(
-                String(libvirt.agent.file.dropFirst(5)), LibvirtFixture.hostFile(virtualFunctions: 3))
+            try libvirt.define("guest")
+            try libvirt.sluice("vm", "attach", "guest", "--pool", "tenant")
+            try libvirt.virsh("start", "guest")
+            let guest = try libvirt.domain("guest")
+            #expect(guest.interfaces.map(\.name) == ["ens10 vf 0"])
+            _ = try Lab.file(String(libvirt.agent.file.dropFirst(5)), file(2))
             libvirt.agent.command.kill(SIGHUP)
             try Lab.wait(for: "the network to have three VFs") {
                 try libvirt.virsh("net-dumpxml", "tenant").split(separator: "\n")
                     .count { $0.contains("<address") } == 3
             }
+            #expect(try libvirt.domain("guest") == guest)
+            let ports = try libvirt.virsh("net-port-list", "tenant").split(separator: "\n")
+            #expect(ports.count == 1, "\(ports)")
+            #expect(try libvirt.free() == 2)
+            try libvirt.virsh("destroy", "guest")
+            #expect(try libvirt.free() == 3)
         }
 
         @Test("libvirtd and the agent may be killed in any order: no VF is lost, none given twice")
