@@ -32,8 +32,8 @@ enum Agent {
         let text = reply.firstRange(of: "\r\n\r\n").map { String(reply[$0.upperBound...]) } ?? ""
         switch status {
         case 200?: return .done
-        // It has not been told, or cannot answer: that says nothing of the machine.
-        case 403?, 413?, (500...)?: return .away(text)
+        // It has not been told, or cannot answer: that says nothing of the machine. (500 is what the host refuses.)
+        case 403?, 413?, 502?, 503?, 504?: return .away(text)
         case nil: return .away("the agent's answer is not understood  [agent.unreachable]")
         default: return .refused(text)
         }
