@@ -102,17 +102,24 @@ struct API: Sendable {
     }
 
     private func allowChange(_ resource: Resource, _ peer: Peer?, waits: Bool) async throws {
+        // libvirt runs its hooks as root; whoever else says what libvirt does would be believed.
+        let isHook = resource == .virtual(.hooks)
         switch peer {
-        case .certificate: break
-        case .user(let uid) where uid == 0 || changeUIDs.contains(uid): break
+        case .user(0): break
+        case .certificate where !isHook: break
+        case .user(let uid) where !isHook && changeUIDs.contains(uid): break
         default:
+            let who = peer?.name ?? "an unknown user"
             throw Problem(
                 status: 403, title: "Forbidden",
-                detail: "\(peer?.name ?? "an unknown user") may look, and change nothing",
-                code: LeasingError.Code.forbidden.rawValue, remedy: "ask as root, or start the agent with --allow-uid")
+                detail: isHook ? "\(who) may not say what libvirt does" : "\(who) may look, and change nothing",
+                code: LeasingError.Code.forbidden.rawValue,
+                remedy: isHook
+                    ? "libvirt runs sluice-libvirt-hook as root on this host"
+                    : "ask as root, or start the agent with --allow-uid")
         }
         // A hook is answered all the same: an agent that only looks keeps no machine from its start.
-        if keeper.options.isObserveOnly, resource != .virtual(.hooks) {
+        if keeper.options.isObserveOnly, !isHook {
             throw Problem(
                 status: 409, title: "Conflict", detail: "the agent only observes (--observe-only)",
                 code: "agent.observeOnly", remedy: "start the agent without it")
@@ -181,7 +188,7 @@ struct API: Sendable {
         case .latestEvents: return try await latestEvents(request)
         case .plans: return try await plan(request)
         case .applies: return try await apply(request)
-        case .virtual(let resource): return try await perform(resource, request, peer)
+        case .virtual(let resource): return try await perform(resource, request)
         case .faults: return try Self.response(await keeper.currentFaults().map(FaultView.init))
         }
     }

@@ -174,16 +174,12 @@ final class HostKeeper: Sendable {
     }
 
     func blocking<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
-        try await withCheckedThrowingContinuation { continuation in
-            queue.add { continuation.resume(with: Result(catching: body)) }
-        }
+        try await queue.run(body)
     }
 
     /// Reads the ledger off the shared pool: a disk may be slow.
     func reading<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
-        try await withCheckedThrowingContinuation { continuation in
-            reads.add { continuation.resume(with: Result(catching: body)) }
-        }
+        try await reads.run(body)
     }
 
     // MARK: Looking
@@ -195,12 +191,13 @@ final class HostKeeper: Sendable {
         defer { state.withLock { $0.refreshBegan = nil } }
         do {
             try await look(isStart: true)
-            if options.isObserveOnly { return await observe() }
-            try await converge()
+            if options.isObserveOnly { await observe() } else { try await converge() }
         } catch {
             await note("error", "host", "the host cannot be read: \(error)")
         }
-        for error in await manager.reconcile(isStart: true) { logger.error("\(error.message)") }
+        if !options.isObserveOnly {
+            for error in await manager.reconcile(isStart: true) { logger.error("\(error.message)") }
+        }
         await tellFaults()
     }
 
@@ -209,19 +206,22 @@ final class HostKeeper: Sendable {
         defer { state.withLock { $0.refreshBegan = nil } }
         do {
             try await look()
-            if options.isObserveOnly { return await observe() }
-            // Whoever asks meanwhile for a VF of a port that lacks some waits for what becomes of it.
-            let incomplete = try await blocking { [self] in incompletePorts() }
-            try await manager.maintaining(incomplete) {
-                // Before anything is mended: a lease whose VF was taken away must not get the one that is made in its
-                // place.
-                if !(await manager.reconcile()).isEmpty { work.add() }
-                try await converge()
-            }
+            if options.isObserveOnly { await observe() } else { try await mend() }
         } catch {
             await note("error", "host", "the host cannot be read: \(error)")
         }
         await tellFaults()
+    }
+
+    /// Brings leases and host into order.
+    private func mend() async throws {
+        // Whoever asks meanwhile for a VF of a port that lacks some waits for what becomes of it.
+        let incomplete = try await blocking { [self] in incompletePorts() }
+        try await manager.maintaining(incomplete) {
+            // Before anything is mended: a lease whose VF was taken away must not get the one that is made in its place.
+            if !(await manager.reconcile()).isEmpty { work.add() }
+            try await converge()
+        }
     }
 
     /// What would be done, if it were not only looked on.
@@ -232,7 +232,6 @@ final class HostKeeper: Sendable {
         } catch {
             logger.error("no plan can be made: \(error)")
         }
-        await tellFaults()
     }
 
     /// The declared ports that have not as many VFs as are declared.

@@ -1,3 +1,4 @@
+internal import Diagnosis
 internal import Glibc
 internal import Leasing
 internal import Libvirt
@@ -49,7 +50,7 @@ enum NodeAccess {
             "QEMU of \(domain.name) runs as user \(uid), who may not open \(path) (\(function.name), "
                 + "owner \(status.st_uid), mode \(String(status.st_mode & 0o777, radix: 8))), and libvirt does not hand it over",
             remedy: "set dynamic_ownership = 1 in /etc/libvirt/qemu.conf and restart libvirtd; "
-                + "or a udev rule: SUBSYSTEM==\"vfio\", GROUP=\"kvm\", MODE=\"0660\"")
+                + FaultKind.vfioGroupRemedy)
     }
 
     /// An administrator's rule forbids the node, or the profile that libvirt has written for the domain lacks it: a function
@@ -64,14 +65,13 @@ enum NodeAccess {
         guard isConfined, let profile = AppArmorProfile(ofDomain: domain.uuid) else { return }
         // To what is attached to a running domain libvirt adds the rule itself.
         guard profile.denies(path) || !isAttached && !profile.allows(path) else { return }
-        let local = "/etc/apparmor.d/local/abstractions"
         throw LeasingError(
             LeasingError.Code(rawValue: "access.vfioNode"),
             "AppArmor will not let QEMU of \(domain.name) open \(path) (\(function.name)): "
                 + (profile.denies(path) ? "a rule forbids it" : "libvirt's profile of the domain has no rule for it"),
             remedy: profile.denies(path)
                 ? "take the deny rule for /dev/vfio away: grep -r 'deny.*/dev/vfio' /etc/apparmor.d"
-                : "mkdir -p \(local) && echo '/dev/vfio/[0-9]* rw,' >>\(local)/libvirt-qemu, and start it again")
+                : FaultKind.appArmorRemedy)
     }
 
     /// All groups of a user: QEMU has the supplementary ones too, kvm among them.

@@ -8,8 +8,6 @@ internal import SRIOV
 /// at the end of the next domain, whoever has set what in between (virHostdevRestoreNetConfig in
 /// src/hypervisor/virhostdev.c). A record is made before a VF is set, so the VF may still be as that start has set it.
 enum StaleRecords {
-    private static let folder = "/run/libvirt/hostdevmgr"
-
     /// Removes the records of functions that no domain has, and cleans the functions. Returns whether younger ones are left.
     static func remove(
         unless used: Set<PCIAddress>, olderThan age: Duration, of manager: LeaseManager, _ logger: Logger
@@ -18,14 +16,14 @@ enum StaleRecords {
         let host = manager.observedHost
         // What is not ours to give is not ours to clean.
         let ours = Set(manager.pools.allMembers.map(\.function.pci.address))
-        for name in ((try? LiveFileTree().entries(folder)) ?? nil) ?? [] {
-            guard let function = function(name, on: host), ours.contains(function.pci.address),
+        for name in ((try? LiveFileTree().entries(LibvirtRecords.folder)) ?? nil) ?? [] {
+            guard let function = LibvirtRecords.function(name, on: host), ours.contains(function.pci.address),
                 !used.contains(function.pci.address), manager.lease(at: function.pci.address) == nil,
                 // Whoever has it open may be a domain that libvirt has only lost sight of.
                 !function.holders.contains(where: \.isDomain)
             else { continue }
             var status = stat()
-            guard stat("\(folder)/\(name)", &status) == 0 else { continue }
+            guard stat("\(LibvirtRecords.folder)/\(name)", &status) == 0 else { continue }
             guard time(nil) - status.st_mtim.tv_sec >= Int(age.components.seconds) else {
                 isYoungLeft = true
                 continue
@@ -38,18 +36,12 @@ enum StaleRecords {
                 continue
             }
             // A start that has begun meanwhile has a record of its own.
-            if manager.lease(at: function.pci.address) == nil, unlink("\(folder)/\(name)") == 0 {
+            if manager.lease(at: function.pci.address) == nil, unlink("\(LibvirtRecords.folder)/\(name)") == 0 {
                 logger.notice(
-                    "\(function.name): libvirt's record of a start that failed is removed (\(folder)/\(name))")
+                    "\(function.name): libvirt's record of a start that failed is removed (\(LibvirtRecords.folder)/\(name))"
+                )
             }
         }
         return isYoungLeft
-    }
-
-    /// The function that a record is of: `PORT_vfN`.
-    private static func function(_ name: String, on host: Host) -> Function? {
-        guard let mark = name.firstRange(of: "_vf"), let index = Int(name[mark.upperBound...]) else { return nil }
-        let port = String(name[..<mark.lowerBound])
-        return host.functions.first { $0.index == index && $0.physicalFunctionName == port }
     }
 }

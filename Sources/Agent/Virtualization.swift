@@ -115,9 +115,7 @@ final class Virtualization: Sendable {
 
     /// Reads files and the ledger off the loop: a disk may be slow.
     func reading<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
-        try await withCheckedThrowingContinuation { continuation in
-            reads.add { continuation.resume(with: Result(catching: body)) }
-        }
+        try await reads.run(body)
     }
 
     /// The daemon of the host's virtual machines, which runs the hooks.

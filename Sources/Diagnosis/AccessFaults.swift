@@ -2,6 +2,14 @@ internal import PCI
 internal import SRIOV
 
 extension FaultKind {
+    /// Lets every virtual machine open VFIO's groups, where AppArmor confines them.
+    package static let appArmorRemedy: String = {
+        let local = "/etc/apparmor.d/local/abstractions"
+        return "mkdir -p \(local) && echo '/dev/vfio/[0-9]* rw,' >>\(local)/libvirt-qemu, and start it again"
+    }()
+    /// Gives VFIO's nodes to the group that QEMU is in.
+    package static let vfioGroupRemedy = "or a udev rule: SUBSYSTEM==\"vfio\", GROUP=\"kvm\", MODE=\"0660\""
+
     /// What keeps QEMU from what it is given.
     static let accessKinds = [vfioNode, selinux, staticOwnership, memoryLocked]
 
@@ -12,7 +20,7 @@ extension FaultKind {
         [
             "look for apparmor=\"DENIED\" in dmesg; the line \"/dev/vfio/[0-9]* rw,\" in /etc/apparmor.d/local/abstractions/libvirt-qemu allows it",
             "set dynamic_ownership = 1 in /etc/libvirt/qemu.conf, so that libvirt gives QEMU the node",
-            "or a udev rule: SUBSYSTEM==\"vfio\", GROUP=\"kvm\", MODE=\"0660\"",
+            vfioGroupRemedy,
             "a cgroup_device_acl of one's own in qemu.conf has to have \"/dev/vfio/vfio\"",
         ],
         messages: [
@@ -36,7 +44,7 @@ extension FaultKind {
         cause: "QEMU runs as a user who may not open /dev/vfio/N, and libvirt leaves the node to root",
         [
             "set dynamic_ownership = 1 in /etc/libvirt/qemu.conf, and restart libvirtd",
-            "or a udev rule: SUBSYSTEM==\"vfio\", GROUP=\"kvm\", MODE=\"0660\"",
+            vfioGroupRemedy,
         ])
 
     static let memoryLocked = FaultKind(
@@ -115,7 +123,6 @@ extension Diagnosis {
             // `/dev/vfio/vfio` and what is below `/dev/vfio/devices` belong to no group.
             let group = Int(node.dropFirst("/dev/vfio/".count))
             let members = host.functions.filter { $0.pci.iommuGroup == group && group != nil }
-            let local = "/etc/apparmor.d/local/abstractions"
             return Fault(
                 .vfioNode, "AppArmor has kept a virtual machine from \(node)",
                 subject: members.first.map { "\($0.pci.address)" } ?? node,
@@ -126,7 +133,7 @@ extension Diagnosis {
                     ? "libvirt's profile of the domain has no rule for the node: a network's VF is found after it is written"
                     : "a rule forbids it",
                 remedies: rules.isEmpty
-                    ? ["mkdir -p \(local) && echo '/dev/vfio/[0-9]* rw,' >>\(local)/libvirt-qemu, and start it again"]
+                    ? [FaultKind.appArmorRemedy]
                     : ["take the deny rule for /dev/vfio away"])
         }
     }

@@ -55,16 +55,11 @@ extension Diagnosis {
         return full + facts.libvirtRecords.compactMap { staleRecord($0, host) }
     }
 
-    /// `ens10_vf3`
     private static func staleRecord(_ name: String, _ host: Host) -> Fault? {
-        guard let mark = name.firstRange(of: "_vf"), let index = Int(name[mark.upperBound...]),
-            let function = host.functions.first(where: {
-                $0.index == index && $0.physicalFunctionName == String(name[..<mark.lowerBound])
-            }), function.holders.isEmpty
-        else { return nil }
+        guard let function = LibvirtRecords.function(name, on: host), function.holders.isEmpty else { return nil }
         return Fault(
             .staleRecord, "libvirt has a record of \(function.name), which nobody has",
             subject: "\(function.pci.address)",
-            evidence: ["\(HostFacts.recordFolder)/\(name)", "no domain has it open"])
+            evidence: ["\(LibvirtRecords.folder)/\(name)", "no domain has it open"])
     }
 }

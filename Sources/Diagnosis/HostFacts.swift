@@ -120,16 +120,22 @@ public struct HostFacts: Sendable {
         self.log = (log ?? recorded ?? []).filter(RelevantLog.isRelevant)
         configuration = ConfigurationFiles.lines(in: files)
         isConfigurationWhole = ConfigurationFiles.areReadable(in: files)
-        libvirtRecords = names(Self.recordFolder)?.sorted() ?? []
+        libvirtRecords = names(LibvirtRecords.folder)?.sorted() ?? []
         hasSystemd = names("/run/systemd/system") != nil
-        startsAgent = ["multi-user", "sysinit", "network", "sockets"].contains { target in
-            names("/etc/systemd/system/\(target).target.wants")?.contains { $0.hasPrefix("sluice") } ?? false
-        }
+        startsAgent = !((try? StartedUnits.byFolder(files)) ?? []).isEmpty
     }
 
-    static let bridgeFolder = "/proc/sys/net/bridge"
+    package static let bridgeFolder = "/proc/sys/net/bridge"
     static let unsafeInterrupts = "/sys/module/vfio_iommu_type1/parameters/allow_unsafe_interrupts"
-    static let recordFolder = "/run/libvirt/hostdevmgr"
+
+    /// The lines that make VFs, or say how many there are to be.
+    var makers: [ConfigurationLine] {
+        let words = ["sriov_numvfs", "sr-iov", "virtual-function-count", "total-vfs", "max_vfs"]
+        return configuration.filter { line in
+            let text = line.text.lowercased()
+            return words.contains(where: text.contains)
+        }
+    }
 
     /// The models that the command line or modprobe gives to vfio-pci, and where: `vfio-pci.ids=8086:10ed,144d:a80a`.
     var modelsForVFIO: [(model: String, place: String)] {

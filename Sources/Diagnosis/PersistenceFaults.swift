@@ -26,12 +26,7 @@ extension Diagnosis {
         guard !(facts.commandLine?.contains { $0.contains("max_vfs=") } ?? false) else { return [] }
         let ports = host.physicalFunctions.filter { $0.pci.sriov?.enabledVFs ?? 0 > 0 }
         guard !ports.isEmpty else { return [] }
-        let words = ["sriov_numvfs", "sr-iov", "virtual-function-count", "total-vfs", "max_vfs"]
-        let isMade = facts.configuration.contains { line in
-            let text = line.text.lowercased()
-            return words.contains(where: text.contains)
-        }
-        guard !isMade else { return [] }
+        guard facts.makers.isEmpty else { return [] }
         return [
             Fault(
                 .notPersistent,

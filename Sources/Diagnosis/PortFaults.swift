@@ -208,10 +208,9 @@ extension Diagnosis {
     /// Who else makes VFs, where we are told to.
     private static func otherMakers(_ host: Host, _ facts: HostFacts) -> [Fault] {
         guard facts.plan != nil || facts.startsAgent else { return [] }
-        let words = ["sriov_numvfs", "sr-iov", "virtual-function-count", "total-vfs", "max_vfs"]
-        let makers = facts.configuration.filter { line in
-            let text = line.text.lowercased()
-            return words.contains(where: text.contains) && !text.filter { !$0.isWhitespace }.hasSuffix("total-vfs=0")
+        // None is no number that anybody quarrels about.
+        let makers = facts.makers.filter { line in
+            !line.text.lowercased().filter { !$0.isWhitespace }.hasSuffix("total-vfs=0")
         }
         guard !makers.isEmpty else { return [] }
         return [Fault(.otherMaker, evidence: makers.map(\.description))]

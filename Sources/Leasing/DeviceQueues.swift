@@ -17,10 +17,6 @@ final class DeviceQueues: Sendable {
             queues[port] = queue
             return queue
         }
-        let result = await withCheckedContinuation {
-            (continuation: CheckedContinuation<Result<Value, LeasingError>, Never>) in
-            queue.add { continuation.resume(returning: Result(catching: body)) }
-        }
-        return try result.get()
+        return try await queue.run(body)
     }
 }

@@ -30,6 +30,9 @@ public struct KernelModules {
         let file = name.replacing("-", with: "_")
         if try files.entries("/sys/module/\(file)") != nil { return true }
         guard let release = try files.text("/proc/sys/kernel/osrelease") else { return nil }
+        // The list of modules is long, and the agent asks at each look: where they usually are is looked at first.
+        let usual = try files.entries("/lib/modules/\(release)/kernel/drivers/vfio/pci") ?? []
+        if usual.contains(where: { $0.hasPrefix("\(name).ko") }) { return true }
         var isKnown = false
         for list in ["modules.dep", "modules.builtin"] {
             guard let bytes = try files.contents("/lib/modules/\(release)/\(list)", limit: 1 << 22) else { continue }
@@ -38,6 +41,36 @@ public struct KernelModules {
             if bytes.firstRange(of: Array("/\(name).ko".utf8)) != nil { return true }
         }
         return isKnown ? false : nil
+    }
+}
+
+/// What libvirt writes down of a VF before it sets it, and sets again when its domain ends
+/// (virHostdevSaveNetConfig in src/hypervisor/virhostdev.c).
+public enum LibvirtRecords {
+    /// Where the records are.
+    public static let folder = "/run/libvirt/hostdevmgr"
+
+    /// The VF that a record is of: `PORT_vfN`.
+    public static func function(_ name: String, on host: Host) -> Function? {
+        guard let mark = name.firstRange(of: "_vf"), let index = Int(name[mark.upperBound...]) else { return nil }
+        let port = name[..<mark.lowerBound]
+        return host.functions.first { $0.index == index && $0.physicalFunctionName.map { $0[...] } == port }
+    }
+}
+
+/// The units of ours that systemd starts by itself.
+package enum StartedUnits {
+    private static let targets = ["multi-user", "sysinit", "network", "sockets"]
+
+    /// The units, by the folder of the target that wants them.
+    package static func byFolder(_ files: any FileTree) throws(PCIError) -> [(folder: String, units: [String])] {
+        var found: [(folder: String, units: [String])] = []
+        for target in targets {
+            let folder = "/etc/systemd/system/\(target).target.wants"
+            let units = (try files.entries(folder) ?? []).filter { $0.hasPrefix("sluice") }.sorted()
+            if !units.isEmpty { found.append((folder, units)) }
+        }
+        return found
     }
 }
 

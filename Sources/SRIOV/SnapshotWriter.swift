@@ -179,7 +179,6 @@ public struct SnapshotWriter {
     /// What faults are told from beside devices: configuration, the kernel's log, libvirt's records, modules. Of files only
     /// the lines that concern VFs, each at its place.
     private mutating func recordConfiguration() throws {
-        let files = self.files
         var folders: [String: [(name: String, text: String)]] = [:]
         for (path, lines) in Dictionary(grouping: ConfigurationFiles.lines(in: files), by: \.path) {
             var text = Array(repeating: "", count: lines.last?.number ?? 0)
@@ -195,16 +194,16 @@ public struct SnapshotWriter {
         }
         let log = self.log.filter(RelevantLog.isRelevant)
         if !log.isEmpty { device("/kernel/log") { $0.attribute("lines", log.joined(separator: "\n") + "\n") } }
-        for folder in ["/run/libvirt/hostdevmgr", "/run/systemd/system"] {
-            guard let names = try files.entries(folder) else { continue }
-            // A folder that is there and empty is told from one that is not.
-            let kept = folder.hasSuffix("hostdevmgr") ? names.sorted() : ["."]
-            if !kept.isEmpty { device(folder) { block in for name in kept { block.attribute(name, "\n") } } }
+        let records = try files.entries(LibvirtRecords.folder)?.sorted() ?? []
+        if !records.isEmpty {
+            device(LibvirtRecords.folder) { block in for name in records { block.attribute(name, "\n") } }
         }
-        for target in ["multi-user", "sysinit", "network", "sockets"] {
-            let folder = "/etc/systemd/system/\(target).target.wants"
-            let units = (try files.entries(folder) ?? []).filter { $0.hasPrefix("sluice") }.sorted()
-            if !units.isEmpty { device(folder) { block in for unit in units { block.attribute(unit, "\n") } } }
+        // That it is there is what counts, not what is in it.
+        if try files.entries("/run/systemd/system") != nil {
+            device("/run/systemd/system") { $0.attribute(".", "\n") }
+        }
+        for (folder, units) in try StartedUnits.byFolder(files) {
+            device(folder) { block in for unit in units { block.attribute(unit, "\n") } }
         }
         if let lockdown = try files.bytes("/sys/kernel/security/lockdown") {
             device("/kernel/security") { $0.attribute("lockdown", lockdown) }

@@ -66,6 +66,17 @@ package final class SerialQueue: Sendable {
         if isFirst, !startThread({ self.work() }) { work() }
     }
 
+    /// Runs a closure after those that came before, and waits for it without keeping a thread of the shared pool.
+    package func run<Value: Sendable, Failure: Error>(
+        _ body: @escaping @Sendable () throws(Failure) -> Value
+    ) async throws(Failure) -> Value {
+        let result = await withCheckedContinuation {
+            (continuation: CheckedContinuation<Result<Value, Failure>, Never>) in
+            add { continuation.resume(returning: Result(catching: body)) }
+        }
+        return try result.get()
+    }
+
     private func work() {
         while true {
             let batch = state.withLock { state in

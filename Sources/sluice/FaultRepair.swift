@@ -1,5 +1,6 @@
 internal import AgentAPI
 internal import ArgumentParser
+internal import Diagnosis
 internal import Glibc
 internal import Netlink
 internal import PCI
@@ -101,7 +102,7 @@ struct FaultRepair {
     }
 
     private func openBridges() throws -> Bool {
-        let folder = "/proc/sys/net/bridge"
+        let folder = HostFacts.bridgeFolder
         let (settings, name) = (StateDirectory(path: "/etc/sysctl.d"), "90-sluice-bridge.conf")
         let path = "\(settings.path)/\(name)"
         let ruleName = "90-sluice-bridge.rules"
