@@ -87,7 +87,9 @@ public struct Daemon: Sendable {
         let tls = try options.tcp.map { try TLSSettings($0) }
         let listeners = try sockets(tls)
         let api = API(keeper: keeper, virtualizations: virtualizations, changeUIDs: options.changeUIDs)
-        let watch = HostWatch(triggers: triggers, messages: keeper.messages, logger: logger)
+        let watch = HostWatch(
+            triggers: triggers, messages: keeper.messages, onRemoval: { manager.functionRemoved(at: $0) },
+            logger: logger)
         try await withThrowingTaskGroup(of: End.self) { tasks in
             tasks.addTask {
                 try await watch.run()

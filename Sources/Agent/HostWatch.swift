@@ -48,6 +48,8 @@ final class Triggers: Sendable {
 struct HostWatch: Sendable {
     let triggers: Triggers
     let messages: KernelMessages
+    /// Takes the address of a PCI function that the kernel has removed.
+    let onRemoval: @Sendable (PCIAddress) -> Void
     let logger: Logger
 
     /// Runs until it is cancelled.
@@ -129,7 +131,7 @@ struct HostWatch: Sendable {
 
     /// What came and went among devices. The thread ends with the process.
     private func watchDevices() async throws {
-        let triggers = triggers
+        let (triggers, onRemoval) = (triggers, onRemoval)
         let failures = AsyncStream<NetlinkError>.makeStream()
         let hasStarted = startThread {
             do throws(NetlinkError) {
@@ -137,6 +139,11 @@ struct HostWatch: Sendable {
                     guard let event else {
                         triggers.add { $0.host = true }
                         return true
+                    }
+                    if event.subsystem == "pci", event.action == "remove",
+                        let address = event.path.split(separator: "/").last.flatMap({ PCIAddress(String($0)) })
+                    {
+                        onRemoval(address)
                     }
                     // VFIO's own devices follow a PCI event that was told of, and netdevs that were made are no devices.
                     let isMade = event.path.hasPrefix("/devices/virtual/net/")

@@ -21,6 +21,8 @@ struct LeaseBook: Sendable {
     var maintenanceEnds = 0
     /// Leases whose request failed and could not give them back: `reconcile` does.
     var abandoned: Set<String> = []
+    /// Leases whose function was removed, also if another one is in its place by now.
+    var vanished: Set<String> = []
     /// Functions that a consumer is about to ask for by name: nobody else gets them.
     var promised: [FunctionIdentity: Consumer] = [:]
     /// Functions that somebody has used without a lease: they are reset before they are given to anybody.
@@ -32,8 +34,17 @@ struct LeaseBook: Sendable {
         _ = noteForeignUse()
     }
 
+    /// Remembers that the function of a lease was removed. What is on its way back is cleaned, whichever is there then.
+    mutating func noteRemoval(at address: PCIAddress) {
+        guard let lease = pools.member(at: address).flatMap({ open[$0.identity] }).flatMap({ leases[$0] }),
+            [.reserved, .preparing, .active].contains(lease.state)
+        else { return }
+        vanished.insert(lease.id)
+    }
+
     /// Takes over a lease as the ledger has it.
     mutating func store(_ lease: Lease) {
+        if ![.reserved, .preparing, .active].contains(lease.state) { vanished.remove(lease.id) }
         let key = leases[lease.id]?.idempotencyKey
         if let key, lease.idempotencyKey == nil {
             byKey[key]?.removeAll { $0 == lease.id }
@@ -68,6 +79,7 @@ struct LeaseBook: Sendable {
 
     mutating func forget(_ lease: Lease) {
         leases[lease.id] = nil
+        vanished.remove(lease.id)
         if open[lease.function] == lease.id { open[lease.function] = nil }
     }
 

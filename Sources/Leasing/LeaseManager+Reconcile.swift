@@ -1,4 +1,4 @@
-internal import PCI
+public import PCI
 internal import SRIOV
 internal import Synchronization
 
@@ -24,8 +24,14 @@ extension LeaseManager {
         }
     }
 
+    /// The kernel has removed the function at an address. Whoever removes VFs may make them anew at once: at the next look
+    /// they would all be there, and a lease would go on with a function that was never set for it.
+    public func functionRemoved(at address: PCIAddress) { state.withLock { $0.noteRemoval(at: address) } }
+
     private func action(for lease: Lease, isStart: Bool) -> Reconciler.Action? {
-        let (member, isAbandoned) = state.withLock { ($0.member(of: lease), $0.abandoned.contains(lease.id)) }
+        let (member, isAbandoned, hasVanished) = state.withLock {
+            ($0.member(of: lease), $0.abandoned.contains(lease.id), $0.vanished.contains(lease.id))
+        }
         // Whoever asked for a lease that was not finished when the program ended has got no answer.
         if isStart, [.reserved, .preparing].contains(lease.state), member != nil {
             return .event(.expired, "the program was stopped before it was finished")
@@ -37,7 +43,8 @@ extension LeaseManager {
         return Reconciler.action(
             for: lease,
             Reconciler.Facts(
-                isPresent: member != nil || isAwaited(lease), holders: holders, isConsumerAlive: isAlive(lease),
+                isPresent: !hasVanished && (member != nil || isAwaited(lease)), holders: holders,
+                isConsumerAlive: isAlive(lease),
                 isOver: isOver(lease)))
     }
 

@@ -33,7 +33,11 @@ extension LeaseManager {
             // Since it was looked at, somebody else has taken it further.
             if let expected, expected.state != lease.state || expected.changed != lease.changed { return lease }
             // What is said to have vanished may only have been out of sight when the host was read.
-            if event == .vanished, let member = member(of: lease), try await observe(member) != nil { return lease }
+            if event == .vanished, !state.withLock({ $0.vanished.contains(id) }), let member = member(of: lease),
+                try await observe(member) != nil
+            {
+                return lease
+            }
             // Asking twice is no mistake.
             if event == .release, lease.state == .free { return lease }
             let isUnderWay = [.releasing, .scrubbing].contains(lease.state)

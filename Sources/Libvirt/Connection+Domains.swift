@@ -70,8 +70,11 @@ extension Connection {
             return try DomainDescription(parsing: text)
         }
         var domain = Domain(name: name, uuid: uuid)
-        if functions.virDomainIsActive(pointer) == 1 { domain.live = try description(0) }
-        if functions.virDomainIsPersistent(pointer) == 1 {
+        // One that cannot be asked must not look as if it did not run: what it has would be given to others.
+        if try isTrue(functions.virDomainIsActive(pointer), functions, "read domain \(name)") {
+            domain.live = try description(0)
+        }
+        if try isTrue(functions.virDomainIsPersistent(pointer), functions, "read domain \(name)") {
             // With its secrets, so that what is defined anew keeps them.
             domain.config = try description(VIR_DOMAIN_XML_INACTIVE.rawValue | VIR_DOMAIN_XML_SECURE.rawValue)
         }

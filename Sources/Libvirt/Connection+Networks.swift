@@ -56,7 +56,7 @@ extension Connection {
             }
             return try NetworkDescription(parsing: text)
         }
-        let isActive = functions.virNetworkIsActive(pointer) == 1
+        let isActive = try isTrue(functions.virNetworkIsActive(pointer), functions, "read a network")
         let live = isActive ? try description(0) : nil
         let config: NetworkDescription
         // One that exists only while it is active has no other description.
@@ -125,7 +125,7 @@ extension Connection {
         try await with(network: name, "restart network \(name)") { functions, pointer throws(LibvirtError) in
             // Before anything is stopped: what cannot be read could not be claimed again.
             let ports = try Self.checkedPorts(of: pointer, functions)
-            if functions.virNetworkIsActive(pointer) == 1 {
+            if try Self.isTrue(functions.virNetworkIsActive(pointer), functions, "read network \(name)") {
                 try Self.check(functions.virNetworkDestroy(pointer) == 0, functions, "stop network \(name)")
             }
             try Self.check(functions.virNetworkCreate(pointer) == 0, functions, "start network \(name)")

@@ -142,6 +142,12 @@ public final class Connection: Sendable {
         guard succeeded else { throw Library.lastError(functions, what) }
     }
 
+    /// Whether something is so. A call that has failed answers -1, which is neither.
+    static func isTrue(_ answer: Int32, _ functions: sluice_libvirt, _ what: String) throws(LibvirtError) -> Bool {
+        try check(answer >= 0, functions, what)
+        return answer != 0
+    }
+
     // MARK: Events
 
     private func follow() throws(LibvirtError) {

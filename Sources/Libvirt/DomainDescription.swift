@@ -44,9 +44,8 @@ public struct DomainDescription: Sendable, Hashable {
     public var functions: [PCIAddress] {
         devices.compactMap { device in
             switch device.name {
-            case "interface" where device["type"] == "hostdev",
-                "hostdev" where device["type"] == "pci":
-                device.first("source", "address").flatMap { PCIAddress($0) }
+            case "interface": DomainInterface(element: device).function
+            case "hostdev" where device["type"] == "pci": device.first("source", "address").flatMap { PCIAddress($0) }
             default: nil
             }
         }
@@ -117,9 +116,11 @@ public struct DomainInterface: Sendable, Hashable {
     public var type: String { element["type"] ?? "" }
     /// The network that it is of; libvirt does not tell for one that has got a function.
     public var network: String? { element.first("source")?["network"] }
-    /// The function that it has.
+    /// The function that it has. In its own records libvirt keeps what an interface of a network has got apart from what was
+    /// asked for (virDomainActualNetDefFormat in src/conf/domain_conf.c).
     public var function: PCIAddress? {
-        type == "hostdev" ? element.first("source", "address").flatMap { PCIAddress($0) } : nil
+        let actual = element.first("actual") ?? element
+        return actual["type"] == "hostdev" ? actual.first("source", "address").flatMap { PCIAddress($0) } : nil
     }
     /// The MAC address.
     public var mac: String? { element.first("mac")?["address"] }

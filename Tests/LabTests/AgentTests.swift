@@ -73,6 +73,17 @@ extension LabSuite {
                 $0.contains(lease.id) && $0.contains("\"to\":\"lost\"")
             }
             print("VFs removed to lost, with the removal itself: \(duration)")
+            // Who makes them anew before the agent can look has not given them back.
+            let other = try #require(try agent.acquire { $0.numaNode = 1 }.leases.first)
+            let itsPort = try #require(try Lab.host()[Lab.address(other.address)]?.pci.physicalFunction)
+            _ = try agent.event(within: 20) {
+                agent.command.kill(SIGSTOP)
+                defer { agent.command.kill(SIGCONT) }
+                for count in ["0", "7"] { try Lab.write(count, to: "\(PCIReader.path(itsPort))/sriov_numvfs") }
+            } _: {
+                $0.contains(other.id) && $0.contains("\"to\":\"lost\"")
+            }
+            #expect(try agent.release(other.id).state == "free")
             // It creates them again, and keeps the lost one from others.
             let all = try agent.acquire { $0.count = 7 }.leases
             #expect(!all.contains { $0.function == lease.function })

@@ -157,6 +157,24 @@ import Testing
         #expect(try await manager.release(lease.id, actor: "test").state == .free)
     }
 
+    @Test("A lease whose VF was removed is lost, also when another VF is in its place before anybody looks")
+    func replaced() async throws {
+        let fixture = try LeaseFixture()
+        let manager = try fixture.manager()
+        let leases = try await manager.acquire(request { $0.count = 2 }, actor: "test").leases
+        let (lease, other) = (try #require(leases.first), try #require(leases.last))
+        manager.functionRemoved(at: lease.address)
+        #expect(await manager.reconcile().isEmpty)
+        #expect(try manager.lease(lease.id).state == .lost)
+        #expect(try manager.lease(other.id).state == .active)
+        // The next tenant's lease is another one.
+        #expect(try await manager.release(lease.id, actor: "test").state == .free)
+        let again = LeaseRequest(function: lease.address, consumer: Consumer(.person, "next"))
+        let next = try #require(try await manager.acquire(again, actor: "test").leases.first)
+        _ = try await fixture.refresh(manager)
+        #expect(try manager.lease(next.id).state == .active)
+    }
+
     @Test("What a killed program left behind is finished at the next start: nothing is lost, nothing stays dirty")
     func restart() async throws {
         let fixture = try LeaseFixture()

@@ -50,6 +50,25 @@ struct XMLTests {
         }
     }
 
+    @Test("What a domain has is read from what libvirt tells and from its own records, which differ")
+    func functions() throws {
+        let document = """
+            <domain type='kvm'><name>a</name><devices>
+            <interface type='network'><source network='tenant' portid='0e85d665-918c-41f1-8a0c-601ddb740901'/>
+            <actual type='hostdev' managed='yes'><driver name='vfio'/><source>
+            <address type='pci' domain='0x0000' bus='0x41' slot='0x10' function='0x0'/></source></actual>
+            <address type='pci' domain='0x0000' bus='0x03' slot='0x00' function='0x0'/></interface>
+            <interface type='hostdev' managed='yes'><source>
+            <address type='pci' domain='0x0000' bus='0x41' slot='0x10' function='0x4'/></source></interface>
+            <interface type='network'><source network='default'/><actual type='bridge'><source bridge='virbr0'/></actual>
+            <address type='pci' domain='0x0000' bus='0x04' slot='0x00' function='0x0'/></interface>
+            <hostdev mode='subsystem' type='pci'><source>
+            <address domain='0x0000' bus='0x42' slot='0x00' function='0x1'/></source></hostdev></devices></domain>
+            """
+        let functions = try DomainDescription(parsing: document).functions.map(\.description)
+        #expect(functions == ["0000:41:10.0", "0000:41:10.4", "0000:42:00.1"])
+    }
+
     @Test("Changing one element leaves the others as they are")
     func change() throws {
         var network = try NetworkDescription(parsing: Self.documents[1])
