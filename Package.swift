@@ -46,6 +46,10 @@ let package = Package(
             name: "Leasing", dependencies: ["CLinux", "SRIOV", .product(name: "GRDB", package: "GRDB.swift")],
             swiftSettings: settings),
         .target(name: "Diagnosis", dependencies: ["SRIOV"], swiftSettings: settings),
+        .target(
+            name: "BootFiles",
+            dependencies: ["CLinux", "SRIOV", .product(name: "SystemPackage", package: "swift-system")],
+            swiftSettings: settings),
         .target(name: "AgentAPI", dependencies: ["Diagnosis", "Leasing"], swiftSettings: settings),
         // libxml2's headers are named by hand: pkg-config would link the library, which hosts without libvirt lack.
         .target(
@@ -72,7 +76,7 @@ let package = Package(
         .executableTarget(
             name: "sluice",
             dependencies: [
-                "AgentAPI", "Diagnosis", "HostFile", "Leasing", "SRIOV", "Yams",
+                "AgentAPI", "BootFiles", "Diagnosis", "HostFile", "Leasing", "SRIOV", "Yams",
                 .product(name: "SystemPackage", package: "swift-system"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
@@ -93,6 +97,9 @@ let package = Package(
             name: "SRIOVTests", dependencies: ["SRIOV", "HostFile", "SluiceTesting"], swiftSettings: settings),
         .testTarget(
             name: "DiagnosisTests", dependencies: ["Diagnosis", "HostFile", "SRIOV", "SluiceTesting"],
+            swiftSettings: settings),
+        .testTarget(
+            name: "BootFilesTests", dependencies: ["BootFiles", "HostFile", "SRIOV", "SluiceTesting"],
             swiftSettings: settings),
         .testTarget(name: "HostFileTests", dependencies: ["HostFile"], swiftSettings: settings),
         .testTarget(

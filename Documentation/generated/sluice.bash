@@ -173,13 +173,13 @@ _sluice() {
     unset 'unparsed_words[0]'
     unparsed_words=("${unparsed_words[@]}")
     case "${subcommand}" in
-    list|show|topology|plan|apply|pool|lease|vm|network|events|doctor|snapshot|schema|help)
+    list|show|topology|plan|apply|pool|lease|vm|network|events|doctor|boot|snapshot|schema|help)
         # Offer subcommand argument completions
         "_sluice_${subcommand}"
         ;;
     *)
         # Offer subcommand completions
-        COMPREPLY+=($(compgen -W 'list show topology plan apply pool lease vm network events doctor snapshot schema help' -- "${cur}"))
+        COMPREPLY+=($(compgen -W 'list show topology plan apply pool lease vm network events doctor boot snapshot schema help' -- "${cur}"))
         ;;
     esac
 }
@@ -1011,6 +1011,149 @@ _sluice_doctor() {
     case "${positional_number}" in
     *)
         __sluice_add_completions -W 'bridge.filtered'$'\n''network.inactive'$'\n''network.stale'$'\n''pf.down'$'\n''pf.drift'$'\n''pf.eswitchMode'$'\n''pf.fewerVFs'$'\n''pf.noVFs'$'\n''vf.drift'$'\n''vf.driver'
+        return
+        ;;
+    esac
+}
+
+_sluice_boot() {
+    repeating_flags=()
+    non_repeating_flags=(--version -h --help)
+    repeating_options=()
+    non_repeating_options=()
+    __sluice_offer_flags_options 0
+
+    # Offer subcommand / subcommand argument completions
+    local -r subcommand="${unparsed_words[0]}"
+    unset 'unparsed_words[0]'
+    unparsed_words=("${unparsed_words[@]}")
+    case "${subcommand}" in
+    render|diff|install|uninstall)
+        # Offer subcommand argument completions
+        "_sluice_boot_${subcommand}"
+        ;;
+    *)
+        # Offer subcommand completions
+        COMPREPLY+=($(compgen -W 'render diff install uninstall' -- "${cur}"))
+        ;;
+    esac
+}
+
+_sluice_boot_render() {
+    repeating_flags=()
+    non_repeating_flags=(--without-agent --version -h --help)
+    repeating_options=(--only --with)
+    non_repeating_options=(-f --file --root --output -o --for)
+    __sluice_offer_flags_options 0
+
+    # Offer option value completions
+    case "${prev}" in
+    '-f'|'--file')
+        __sluice_add_completions -o plusdirs -fX '!*.@(yaml|yml)'
+        return
+        ;;
+    '--root')
+        __sluice_add_completions -d
+        return
+        ;;
+    '--only')
+        __sluice_add_completions -W 'kernel'$'\n''modules'$'\n''devices'$'\n''functions'$'\n''ports'$'\n''bridge'$'\n''apparmor'$'\n''libvirt'$'\n''agent'$'\n''vfio-group'$'\n''memlock'$'\n''unsafe-interrupts'
+        return
+        ;;
+    '--with')
+        __sluice_add_completions -W 'vfio-group'$'\n''memlock'$'\n''unsafe-interrupts'
+        return
+        ;;
+    '--output'|'-o')
+        __sluice_add_completions -W 'table'$'\n''wide'$'\n''json'$'\n''yaml'$'\n''name'
+        return
+        ;;
+    '--for')
+        __sluice_add_completions -W 'debian'$'\n''debian-12'$'\n''debian-13'$'\n''ubuntu'$'\n''ubuntu-22.04'$'\n''ubuntu-24.04'$'\n''rhel'$'\n''rhel-9'$'\n''rocky-9'
+        return
+        ;;
+    esac
+}
+
+_sluice_boot_diff() {
+    repeating_flags=()
+    non_repeating_flags=(--without-agent --version -h --help)
+    repeating_options=(--only --with)
+    non_repeating_options=(-f --file --root)
+    __sluice_offer_flags_options 0
+
+    # Offer option value completions
+    case "${prev}" in
+    '-f'|'--file')
+        __sluice_add_completions -o plusdirs -fX '!*.@(yaml|yml)'
+        return
+        ;;
+    '--root')
+        __sluice_add_completions -d
+        return
+        ;;
+    '--only')
+        __sluice_add_completions -W 'kernel'$'\n''modules'$'\n''devices'$'\n''functions'$'\n''ports'$'\n''bridge'$'\n''apparmor'$'\n''libvirt'$'\n''agent'$'\n''vfio-group'$'\n''memlock'$'\n''unsafe-interrupts'
+        return
+        ;;
+    '--with')
+        __sluice_add_completions -W 'vfio-group'$'\n''memlock'$'\n''unsafe-interrupts'
+        return
+        ;;
+    esac
+}
+
+_sluice_boot_install() {
+    repeating_flags=()
+    non_repeating_flags=(--without-agent --yes -y --force --no-run --version -h --help)
+    repeating_options=(--only --with)
+    non_repeating_options=(-f --file --root)
+    __sluice_offer_flags_options 0
+
+    # Offer option value completions
+    case "${prev}" in
+    '-f'|'--file')
+        __sluice_add_completions -o plusdirs -fX '!*.@(yaml|yml)'
+        return
+        ;;
+    '--root')
+        __sluice_add_completions -d
+        return
+        ;;
+    '--only')
+        __sluice_add_completions -W 'kernel'$'\n''modules'$'\n''devices'$'\n''functions'$'\n''ports'$'\n''bridge'$'\n''apparmor'$'\n''libvirt'$'\n''agent'$'\n''vfio-group'$'\n''memlock'$'\n''unsafe-interrupts'
+        return
+        ;;
+    '--with')
+        __sluice_add_completions -W 'vfio-group'$'\n''memlock'$'\n''unsafe-interrupts'
+        return
+        ;;
+    esac
+}
+
+_sluice_boot_uninstall() {
+    repeating_flags=()
+    non_repeating_flags=(--without-agent --yes -y --force --no-run --version -h --help)
+    repeating_options=(--only --with)
+    non_repeating_options=(-f --file --root)
+    __sluice_offer_flags_options 0
+
+    # Offer option value completions
+    case "${prev}" in
+    '-f'|'--file')
+        __sluice_add_completions -o plusdirs -fX '!*.@(yaml|yml)'
+        return
+        ;;
+    '--root')
+        __sluice_add_completions -d
+        return
+        ;;
+    '--only')
+        __sluice_add_completions -W 'kernel'$'\n''modules'$'\n''devices'$'\n''functions'$'\n''ports'$'\n''bridge'$'\n''apparmor'$'\n''libvirt'$'\n''agent'$'\n''vfio-group'$'\n''memlock'$'\n''unsafe-interrupts'
+        return
+        ;;
+    '--with')
+        __sluice_add_completions -W 'vfio-group'$'\n''memlock'$'\n''unsafe-interrupts'
         return
         ;;
     esac

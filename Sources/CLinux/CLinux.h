@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <linux/genetlink.h>
 #include <linux/netlink.h>
+#include <linux/openat2.h>
 #include <linux/rtnetlink.h>
 #include <malloc.h>
 #include <poll.h>
@@ -28,6 +29,12 @@ extern void *memmem(const void *haystack, size_t haystack_length, const void *ne
 /// setns(2); glibc declares it only with _GNU_SOURCE, with which this module would disagree with Glibc's on fd_set.
 static inline int sluice_pidfd_open(int pid) { return (int)syscall(SYS_pidfd_open, pid, 0); }
 static inline int sluice_setns(int fd, int type) { return (int)syscall(SYS_setns, fd, type); }
+
+// Opens a path as the root directory would have it: neither ".." nor a symbolic link leads out (openat2(2), Linux 5.6).
+static inline int sluice_open_in_root(int root, const char *path, uint64_t flags, uint64_t mode) {
+    struct open_how how = {.flags = flags, .mode = mode, .resolve = RESOLVE_IN_ROOT};
+    return (int)syscall(SYS_openat2, root, path, &how, sizeof(how));
+}
 
 // MARK: - The writer
 

@@ -3,12 +3,11 @@ internal import SRIOV
 
 extension FaultKind {
     /// Lets every virtual machine open VFIO's groups, where AppArmor confines them.
-    package static let appArmorRemedy: String = {
-        let local = "/etc/apparmor.d/local/abstractions"
-        return "mkdir -p \(local) && echo '/dev/vfio/[0-9]* rw,' >>\(local)/libvirt-qemu, and start it again"
-    }()
+    package static let appArmorRemedy =
+        "sluice boot install --only apparmor adds \"/dev/vfio/[0-9]* rw,\" to the local libvirt-qemu abstraction; then start it again"
     /// Gives VFIO's nodes to the group that QEMU is in.
-    package static let vfioGroupRemedy = "or a udev rule: SUBSYSTEM==\"vfio\", GROUP=\"kvm\", MODE=\"0660\""
+    package static let vfioGroupRemedy =
+        "or give VFIO's nodes to the group kvm, and to all that is in it: sluice boot install --only vfio-group"
 
     /// What keeps QEMU from what it is given.
     static let accessKinds = [vfioNode, selinux, staticOwnership, memoryLocked]
@@ -18,7 +17,7 @@ extension FaultKind {
         found: "the kernel's log has apparmor=\"DENIED\" for /dev/vfio, and no local rule allows it",
         cause: "AppArmor, SELinux, the node's owner or dynamic_ownership=0 in qemu.conf keeps QEMU from it",
         [
-            "look for apparmor=\"DENIED\" in dmesg; the line \"/dev/vfio/[0-9]* rw,\" in /etc/apparmor.d/local/abstractions/libvirt-qemu allows it",
+            "look for apparmor=\"DENIED\" in dmesg; sluice boot install --only apparmor allows it",
             "set dynamic_ownership = 1 in /etc/libvirt/qemu.conf, so that libvirt gives QEMU the node",
             vfioGroupRemedy,
             "a cgroup_device_acl of one's own in qemu.conf has to have \"/dev/vfio/vfio\"",

@@ -12,7 +12,7 @@ extension FaultKind {
         cause: "without it no device can be passed through to a virtual machine",
         [
             "enable VT-d or AMD-Vi (also: SVM, IOMMU) in the firmware",
-            "boot with intel_iommu=on iommu=pt (Intel; AMD needs nothing on the command line)",
+            "boot with intel_iommu=on iommu=pt (Intel; AMD needs nothing on the command line): sluice boot install --only kernel",
         ],
         messages: [
             KnownMessage(
@@ -41,7 +41,7 @@ extension FaultKind {
         cause: "without it a guest could send any interrupt of the host, so VFIO refuses",
         [
             "enable VT-d with interrupt remapping in the firmware (x2APIC)",
-            "only where every guest is trusted: vfio_iommu_type1.allow_unsafe_interrupts=1",
+            "only where every guest is trusted: sluice boot install --only unsafe-interrupts, and a reboot",
         ],
         messages: [KnownMessage("No interrupt remapping support", isCause: true)])
 

@@ -12,7 +12,7 @@ extension FaultKind {
         cause: "rules that are meant for the host (Docker's, ufw's) drop what machines send each other",
         [
             "sysctl -w net.bridge.bridge-nf-call-iptables=0",
-            "the same in /etc/sysctl.d, to be applied when the bridge module is loaded",
+            "sluice boot install --only bridge keeps it so, also when the bridge module is loaded anew",
         ],
         fix:
             "sets bridge-nf-call-* to 0, now and whenever br_netfilter is loaded (Docker and kube-proxy may want them); only when it is named"

@@ -13,7 +13,7 @@ extension FaultKind {
         cause:
             "the kernel forgets VFs and their settings at a reboot, and virtual machines that start automatically fail",
         [
-            "systemctl enable sluiced.socket sluiced.service",
+            "sluice boot install starts the agent at boot, with all that it needs",
             "the ports and their VFs are declared in /etc/sluice/host.yaml",
         ])
 }

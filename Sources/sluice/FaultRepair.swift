@@ -1,5 +1,6 @@
 internal import AgentAPI
 internal import ArgumentParser
+internal import BootFiles
 internal import Diagnosis
 internal import Glibc
 internal import Netlink
@@ -103,29 +104,20 @@ struct FaultRepair {
 
     private func openBridges() throws -> Bool {
         let folder = HostFacts.bridgeFolder
-        let (settings, name) = (StateDirectory(path: "/etc/sysctl.d"), "90-sluice-bridge.conf")
-        let path = "\(settings.path)/\(name)"
-        let ruleName = "90-sluice-bridge.rules"
         let names = (try LiveFileTree().entries(folder) ?? []).filter { $0.hasPrefix("bridge-nf-call-") }.sorted()
-        let text =
-            "# Written by sluice doctor --fix bridge.filtered: frames of virtual machines pass the host's filter no more.\n"
-            + names.map { "net.bridge.\($0) = 0\n" }.joined()
-        // systemd-sysctl runs before the module is there, and the module sets them to 1 when it comes.
-        let rule =
-            "# Written by sluice doctor --fix bridge.filtered.\n"
-            + "ACTION==\"add\", SUBSYSTEM==\"module\", KERNEL==\"br_netfilter\", RUN+=\"/sbin/sysctl -q -p \(path)\"\n"
-        let rules = StateDirectory(path: "/etc/udev/rules.d")
+        let files = BootRenderer.bridgeFiles
         guard
             try isWished(
-                "write 0 to \(names.joined(separator: ", ")) in \(folder), and \(path) and \(rules.path)/\(ruleName), which do so whenever br_netfilter is loaded"
+                "write 0 to \(names.joined(separator: ", ")) in \(folder), and \(files.map(\.path).joined(separator: " and ")), which do so whenever br_netfilter is loaded; sluice boot uninstall --only bridge takes them away"
             )
         else { return false }
-        for (directory, name, text) in [(settings, name, text), (rules, ruleName, rule)] {
-            try backUp("\(directory.path)/\(name)")
-            try directory.replace(name, with: text)
-            // What others read there they may go on reading.
-            guard chmod("\(directory.path)/\(name)", 0o644) == 0 else { throw failure("allow to read", name) }
-        }
+        var set = BootSet()
+        set.files = files
+        let installer = BootInstaller()
+        // What somebody else has written there is replaced, and comes back when ours is taken away.
+        _ = try installer.apply(
+            try installer.compare(with: set, topics: [.bridge]), options: nil, isForced: true
+        ) { Output.line("  kept as \($0)") }
         let channel = try WriterProcess.channel()
         for name in names {
             try channel.write(
@@ -134,24 +126,10 @@ struct FaultRepair {
         return true
     }
 
-    // MARK: Asking and keeping
+    // MARK: Asking
 
     private func isWished(_ what: String) throws -> Bool {
         Output.line("  will \(what)")
         return try asks ? Output.confirm("Do it?") : true
-    }
-
-    private var backup: StateDirectory { StateDirectory(path: "\(agent.state)/backup") }
-
-    /// Keeps a file as it is: under its own name, with slashes as dashes.
-    private func backUp(_ path: String) throws {
-        guard let text = try LiveFileTree().wholeText(path) else { return }
-        let name = String(path.dropFirst()).replacing("/", with: "-")
-        try backup.replace(name, with: text)
-        Output.line("  kept as \(backup.path)/\(name)")
-    }
-
-    private func failure(_ operation: String, _ path: String) -> PCIError {
-        PCIError(.write, operation, path: path, errno: .init(rawValue: errno))
     }
 }

@@ -14,6 +14,7 @@ struct Sluice: AsyncParsableCommand {
             To virtual machines:  sluice network sync, sluice vm attach z-k8s-n-1 --pool tenant
             See what happens:     sluice events --follow
             See what is wrong:    sluice doctor
+            Keep it over reboots: sluice boot install
 
             Exit status: 0 done, or nothing to do; 1 something failed; 2 (plan) there are changes; 3 something is
             refused because it is in use or cannot be; 64 the command line is wrong; 65 the host file has mistakes.
@@ -22,7 +23,7 @@ struct Sluice: AsyncParsableCommand {
         subcommands: [
             List.self, Show.self, Topology.self, PlanCommand.self, Apply.self, PoolCommand.self,
             LeaseCommand.self, VMCommand.self, NetworkCommand.self, Events.self, Doctor.self,
-            Snapshot.self, SchemaCommand.self,
+            Boot.self, Snapshot.self, SchemaCommand.self,
         ])
 }
 

@@ -1,0 +1,117 @@
+internal import Netlink
+internal import PCI
+internal import SRIOV
+
+extension BootRenderer {
+    static let functionsScript = "/usr/local/libexec/sluice-make-functions"
+
+    /// VFs without the agent: udev makes, sets and binds them when a port comes.
+    func addFunctions(to set: inout BootSet) {
+        guard !options.startsAgent else { return }
+        var rules: [String] = []
+        var cases: [String] = []
+        for port in ports where port.declared.virtualFunctions > 0 {
+            guard let match = port.udevMatch else {
+                set.notes.append(
+                    "\(port.declared.identity.description): udev cannot find it by that; add permanentMAC or netdev")
+                continue
+            }
+            rules.append("# \(port.declared.identity.description)")
+            rules.append(
+                "ACTION==\"add\", SUBSYSTEM==\"net\", SUBSYSTEMS==\"pci\", \(match), "
+                    + "RUN+=\"\(Self.functionsScript) \(port.label) $id\"")
+            cases.append(
+                (["\(port.label.shellQuoted))"] + lines(for: port)).joined(separator: "\n    ") + "\n    ;;")
+        }
+        guard !rules.isEmpty else { return }
+        let why = "udev makes the VFs of a port that comes, since no agent is started"
+        // After 80-net-setup-link.rules, which names ports.
+        set.files.append(
+            .text("/etc/udev/rules.d/82-sluice-functions.rules", .functions, why, rules.joined(separator: "\n") + "\n"))
+        set.files.append(
+            .text(
+                Self.functionsScript, .functions, why, mode: 0o755,
+                Self.functionsHead + "case $port in\n" + cases.joined(separator: "\n") + "\nesac\nexit $status\n"))
+    }
+
+    /// What is done for one port, in the order of an apply.
+    private func lines(for port: BootPort) -> [String] {
+        let declared = port.declared
+        var lines = ["begin"]
+        if let mtu = declared.mtu { lines.append("port_is mtu \(mtu)") }
+        if let mode = declared.eswitchMode {
+            lines.append("devlink dev eswitch set \"pci/$address\" mode \(mode) || say \"its eswitch is not set\"")
+        }
+        lines.append("create \(declared.virtualFunctions)")
+        for index in 0..<declared.virtualFunctions {
+            lines += Self.words(of: declared.settings(of: index)).map { "vf_is \(index) \($0)" }
+        }
+        for index in 0..<declared.virtualFunctions {
+            switch declared.driver(of: index) {
+            case .vfio(let name)?, .kernel(let name?)?: lines.append("bind \(index) \(name)")
+            case .kernel(nil)?, nil: lines.append("bind \(index)")
+            }
+        }
+        return lines
+    }
+
+    /// Settings in the words of `ip link set … vf`: one call each, so that what a driver refuses keeps nothing else away.
+    /// Both rates are one setting.
+    private static func words(of settings: VirtualFunctionSettings) -> [String] {
+        func on(_ isOn: Bool) -> String { isOn ? "on" : "off" }
+        var words: [String] = []
+        if let mac = settings.mac { words.append("mac \(mac)") }
+        for vlan in settings.vlans ?? [] {
+            words.append(
+                "vlan \(vlan.id) qos \(vlan.qos)" + (vlan.protocol == .dot1ad ? " proto 802.1ad" : ""))
+        }
+        let rates = [
+            settings.maxTxRateMbps.map { "max_tx_rate \($0)" }, settings.minTxRateMbps.map { "min_tx_rate \($0)" },
+        ].compactMap(\.self)
+        if !rates.isEmpty { words.append(rates.joined(separator: " ")) }
+        if let isOn = settings.spoofCheck { words.append("spoofchk \(on(isOn))") }
+        if let isOn = settings.trust { words.append("trust \(on(isOn))") }
+        if let isOn = settings.rssQuery { words.append("query_rss \(on(isOn))") }
+        if let state = settings.linkState { words.append("state \(state)") }
+        if let guid = settings.nodeGUID { words.append("node_guid \(guid)") }
+        if let guid = settings.portGUID { words.append("port_guid \(guid)") }
+        return words
+    }
+
+    private static let functionsHead = """
+        #!/bin/sh
+        # Called by udev: sluice-make-functions PORT ADDRESS
+        set -u
+        port=$1 address=$2 device=/sys/bus/pci/devices/$2 status=0
+        say() { status=1; echo "sluice: $port: $*" >&2; }
+        begin() {
+            # VFs that are there may be in use: nothing of them is touched.
+            [ "$(cat "$device/sriov_numvfs")" = 0 ] || exit 0
+            for link in "$device"/net/*; do name=${link##*/}; done
+            ip link set dev "$name" addrgenmode none
+            ip link set dev "$name" up || say "it is not brought up"
+        }
+        port_is() { ip link set dev "$name" "$@" || say "not set: $*"; }
+        create() {
+            # Without autoprobe no driver sees a VF before it is set.
+            echo 0 >"$device/sriov_drivers_autoprobe"
+            echo "$1" >"$device/sriov_numvfs"
+            echo 1 >"$device/sriov_drivers_autoprobe"
+            now=$(cat "$device/sriov_numvfs")
+            [ "$now" = "$1" ] || say "it has $now VFs and not $1"
+        }
+        vf_is() {
+            [ ! -e "$device/virtfn$1" ] || ip link set dev "$name" vf "$@" || say "not set: vf $*"
+        }
+        bind() {
+            vf=$(readlink "$device/virtfn$1") || return 0
+            vf=${vf##*/}
+            [ -z "${2:-}" ] || {
+                [ -e "/sys/bus/pci/drivers/$2" ] || modprobe "$2"
+                echo "$2" >"/sys/bus/pci/devices/$vf/driver_override"
+            }
+            echo "$vf" >/sys/bus/pci/drivers_probe || say "vf $1 gets no driver"
+        }
+
+        """
+}
