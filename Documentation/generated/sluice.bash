@@ -1041,7 +1041,7 @@ _sluice_boot() {
 
 _sluice_boot_render() {
     repeating_flags=()
-    non_repeating_flags=(--without-agent --version -h --help)
+    non_repeating_flags=(--without-agent --with-agent --version -h --help)
     repeating_options=(--only --with)
     non_repeating_options=(-f --file --root --output -o --for)
     __sluice_offer_flags_options 0
@@ -1077,7 +1077,7 @@ _sluice_boot_render() {
 
 _sluice_boot_diff() {
     repeating_flags=()
-    non_repeating_flags=(--without-agent --version -h --help)
+    non_repeating_flags=(--without-agent --with-agent --version -h --help)
     repeating_options=(--only --with)
     non_repeating_options=(-f --file --root)
     __sluice_offer_flags_options 0
@@ -1105,7 +1105,7 @@ _sluice_boot_diff() {
 
 _sluice_boot_install() {
     repeating_flags=()
-    non_repeating_flags=(--without-agent --yes -y --force --no-run --version -h --help)
+    non_repeating_flags=(--without-agent --with-agent --yes -y --force --no-run --version -h --help)
     repeating_options=(--only --with)
     non_repeating_options=(-f --file --root)
     __sluice_offer_flags_options 0
@@ -1133,7 +1133,7 @@ _sluice_boot_install() {
 
 _sluice_boot_uninstall() {
     repeating_flags=()
-    non_repeating_flags=(--without-agent --yes -y --force --no-run --version -h --help)
+    non_repeating_flags=(--without-agent --with-agent --yes -y --force --no-run --version -h --help)
     repeating_options=(--only --with)
     non_repeating_options=(-f --file --root)
     __sluice_offer_flags_options 0

@@ -37,6 +37,12 @@ enum SharedFile {
     private static let begin = "# BEGIN Sluice (sluice boot install writes what is between these lines)\n"
     private static let end = "# END Sluice\n"
 
+    /// Whether a text has one block at most, and both of its marks.
+    static func isSound(_ text: String) -> Bool {
+        let (begins, ends) = (text.ranges(of: begin).count, text.ranges(of: end).count)
+        return begins == ends && begins <= 1
+    }
+
     /// The block of a text; nil when it has none.
     static func block(of text: String) -> String? {
         guard let start = text.firstRange(of: begin),

@@ -61,12 +61,21 @@ struct BootComparer {
             return take(.foreign, wanted(file, Now(), entry), "it is a symbolic link to \(link)")
         }
         let bytes = wanted(file, now, entry)
-        guard now.bytes != bytes else { return change }
+        guard now.bytes != bytes else {
+            // What is ours as a whole has our permissions, too: a script that may not be run any more is none.
+            if case .whole = file.content, entry != nil, let status = try files.status(file.path),
+                status.mode != file.mode
+            {
+                return take(.update, bytes, "its permissions were changed")
+            }
+            return change
+        }
         guard now.bytes != nil else { return take(.add, bytes) }
         let known = entry == nil ? [] : try known(file.path, [.installed, .before, .original])
         switch file.content {
         case .block(let block):
             guard now.isText else { return take(.foreign, bytes, "it is no text") }
+            guard SharedFile.isSound(now.text ?? "") else { return take(.foreign, now.bytes, "its marks are broken") }
             guard let present = SharedFile.block(of: now.text ?? "") else { return take(.add, bytes) }
             let isOurs = known.contains { SharedFile.block(of: String(decoding: $0, as: UTF8.self)) == present }
             return take(
@@ -100,6 +109,7 @@ struct BootComparer {
     func removal(of entry: BootManifest.Entry) throws(SRIOVError) -> BootChange {
         let now = try now(entry.path)
         let original = entry.original == nil ? nil : try records.read(.original, of: entry.path)
+        let isOriginalLost = entry.original != nil && original == nil
         var change = BootChange(
             path: entry.path, topic: BootTopic(rawValue: entry.topic) ?? .kernel, action: .remove, before: now.shown,
             bytes: original)
@@ -111,13 +121,21 @@ struct BootComparer {
             change.action = .foreign
         } else if let bytes = now.bytes, bytes != original {
             let known = try known(entry.path, [.installed, .before])
-            if !known.contains(bytes) {
+            if !known.contains(bytes) || isOriginalLost {
                 // Of what others write too, only our part goes.
                 guard entry.kind != "whole", let text = now.text, now.isText else {
                     (change.action, change.reason) = (.foreign, "it was changed since it was installed")
                     return change
                 }
                 let words = entry.part.split(separator: " ").map(String.init)
+                let isOurs = known.contains {
+                    SharedFile.block(of: String(decoding: $0, as: UTF8.self)) == SharedFile.block(of: text)
+                }
+                guard entry.kind == "words" || SharedFile.block(of: text) == nil || isOurs, SharedFile.isSound(text)
+                else {
+                    (change.action, change.reason) = (.foreign, "what is between the marks was changed")
+                    return change
+                }
                 let rest =
                     entry.kind == "block"
                     ? SharedFile.text(text, withBlock: nil) : SharedFile.text(text, removing: words)
@@ -125,6 +143,9 @@ struct BootComparer {
                 change.bytes = isEmpty ? nil : Array(rest.utf8)
                 change.after = isEmpty ? nil : rest
             }
+        }
+        if isOriginalLost, change.action == .remove, now.bytes != nil, entry.kind == "whole" {
+            change.action = .foreign
         }
         if change.action == .foreign { change.reason = "something else is there by now" }
         return change

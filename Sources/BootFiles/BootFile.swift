@@ -73,7 +73,17 @@ public struct BootSet: Sendable, Hashable {
     /// The commands, in their order.
     public var commands: [BootCommand] = []
     /// What is not done, and why; for people.
-    public var notes: [String] = []
+    public var notes: [Note] = []
+
+    /// A sentence about a topic.
+    public struct Note: Sendable, Hashable {
+        /// What it is about.
+        public var topic: BootTopic
+        /// The sentence.
+        public var text: String
+    }
+
+    mutating func note(_ topic: BootTopic, _ text: String) { notes.append(Note(topic: topic, text: text)) }
 
     /// Nothing.
     public init() {}
@@ -84,6 +94,7 @@ public struct BootSet: Sendable, Hashable {
         var set = self
         set.files.removeAll { !topics.contains($0.topic) }
         set.commands.removeAll { $0.topics.isDisjoint(with: topics) }
+        set.notes.removeAll { !topics.contains($0.topic) }
         return set
     }
 }

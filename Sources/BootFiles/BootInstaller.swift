@@ -20,6 +20,8 @@ public struct BootInstaller {
         public var changes: [BootChange]
         /// Commands that an earlier run has not come to.
         public var pending: [[String]]
+        /// Whether a run was killed before its record, and has left folders or copies.
+        public var hasLeftovers: Bool
         /// The topics that were looked at; empty for all.
         var topics: Set<BootTopic>
         /// The commands of what is to be there.
@@ -95,8 +97,10 @@ public struct BootInstaller {
             guard topics.isEmpty || topics.contains(where: { $0.rawValue == entry.topic }) else { continue }
             changes.append(try comparer.removal(of: entry))
         }
+        let exist = try records.exist()
         return Comparison(
-            changes: changes, pending: manifest.pending, topics: topics, commands: set.commands, manifest: manifest)
+            changes: changes, pending: manifest.pending, hasLeftovers: manifest.isEmpty && exist,
+            topics: topics, commands: set.commands, manifest: manifest)
     }
 
     /// Does what a comparison says.
@@ -115,21 +119,24 @@ public struct BootInstaller {
     ) throws -> [[String]] {
         let changes = comparison.changes.filter { $0.action != .keep && ($0.action != .foreign || isForced) }
         let commands = comparison.followUp(changing: Set(changes.map(\.topic)))
-        guard !changes.isEmpty || !commands.isEmpty else { return [] }
-        let made = try files.makeFolders(of: "\(BootRecords.folder)/manifest.json", mode: 0o700)
+        guard !changes.isEmpty || !commands.isEmpty || comparison.hasLeftovers else { return [] }
+        let made = try records.prepare(comparison.manifest)
         return try files.locking(BootRecords.folder) {
             var manifest = try records.load()
-            manifest.folders += made
-            if let options {
-                manifest.startsAgent = options.startsAgent
-                manifest.additional = options.additional.map(\.rawValue).sorted()
-            }
+            manifest.folders += made.filter { !manifest.folders.contains($0) }
+            manifest.note(options, removing: comparison.topics)
             manifest.pending = commands
             for old in comparison.obsoleteCommands { manifest.commands.removeAll { $0.arguments == old.arguments } }
+            // Of commands that read files anew those count that are rendered now.
+            if options != nil {
+                let topics = Set(comparison.commands.flatMap { $0.topics.map(\.rawValue) })
+                manifest.commands.removeAll { $0.undo.isEmpty && topics.isSuperset(of: $0.topics) }
+            }
             for command in comparison.commands
             where !manifest.commands.contains(where: { $0.arguments == command.arguments }) {
                 manifest.commands.append(BootManifest.Command(command))
             }
+            try records.sweep(keeping: Set(manifest.files.map(\.path)))
             // First what will be, and what was.
             for change in changes { try record(change, in: &manifest, onKept) }
             try records.save(manifest)
@@ -237,31 +244,35 @@ public struct BootInstaller {
     }
 
     private func finish(_ changes: [BootChange], _ manifest: inout BootManifest) throws {
+        for change in changes where change.file == nil { manifest[change.path] = nil }
+        let topics = Set(manifest.files.map(\.topic))
+        manifest.commands.removeAll { $0.undo.isEmpty && topics.isDisjoint(with: $0.topics) }
+        // The record goes before the copies that it is about: an entry without its copy would look as if nothing had been
+        // there before.
+        try records.save(manifest)
         for change in changes {
             if change.file == nil {
-                manifest[change.path] = nil
                 try records.forget(change.path)
             } else {
                 try records.keep(nil, as: .before, of: change.path)
             }
         }
-        let topics = Set(manifest.files.map(\.topic))
-        manifest.commands.removeAll { $0.undo.isEmpty && topics.isDisjoint(with: $0.topics) }
         try settle(&manifest)
     }
 
     /// Saves the manifest, or removes all that is ours when nothing is left to say.
     private func settle(_ manifest: inout BootManifest) throws {
+        let isEmpty = manifest.isEmpty
         var left: [String] = []
-        let isEmpty = manifest.files.isEmpty && manifest.commands.isEmpty && manifest.pending.isEmpty
-        if isEmpty { try records.removeManifest() }
-        for folder in manifest.folders.reversed() where try !files.removeFolder(folder) { left.insert(folder, at: 0) }
-        manifest.folders = left
-        guard !isEmpty else {
-            // Where it was there before us, and nothing else of us is in it.
-            _ = try files.removeFolder(BootRecords.folder)
-            return
+        // The records' own folder is the last.
+        for folder in manifest.folders.reversed() {
+            let isOfRecords = BootRecords.folder.hasPrefix("\(folder)/")
+            if try isOfRecords || !files.removeFolder(folder) { left.insert(folder, at: 0) }
         }
-        try records.save(manifest)
+        manifest.folders = left
+        guard isEmpty else { return try records.save(manifest) }
+        try records.removeManifest()
+        // Copies that somebody may want stay, and the folder with them.
+        for folder in [BootRecords.folder] + left.reversed() { _ = try files.removeFolder(folder) }
     }
 }

@@ -56,6 +56,22 @@ struct BootManifest: Codable, Sendable {
         }
     }
 
+    /// Whether nothing of ours is on the host, and nothing is still to be done.
+    var isEmpty: Bool { files.isEmpty && commands.isEmpty && pending.isEmpty }
+
+    /// Notes how files were rendered; or, without options, that some topics are taken away, or all: what was wished for is
+    /// not wished any more.
+    mutating func note(_ options: BootRenderer.Options?, removing topics: Set<BootTopic>) {
+        if let options {
+            startsAgent = options.startsAgent
+            additional = options.additional.map(\.rawValue).sorted()
+            return
+        }
+        let names = Set(topics.map(\.rawValue))
+        additional.removeAll { topics.isEmpty || names.contains($0) }
+        if topics.isEmpty || topics.contains(.functions) { startsAgent = true }
+    }
+
     subscript(path: String) -> Entry? {
         get { files.first { $0.path == path } }
         set {
@@ -67,7 +83,8 @@ struct BootManifest: Codable, Sendable {
 
 /// The manifest and the copies, below the root.
 struct BootRecords {
-    static let folder = "/var/lib/sluice/boot"
+    static let parent = "/var/lib/sluice"
+    static let folder = "\(parent)/boot"
     private static let manifest = "\(folder)/manifest.json"
 
     let files: RootedFiles
@@ -115,6 +132,50 @@ struct BootRecords {
                 guard try files.removeFolder(folder) else { break }
             }
         }
+    }
+
+    /// Removes copies of files that no manifest knows: a run was killed before it was written, or after it was.
+    func sweep(keeping paths: Set<String>) throws(SRIOVError) {
+        for copy in [Copy.installed, .before, .original] {
+            for path in try found("\(Self.folder)/\(copy.rawValue)") {
+                let name = String(path.dropFirst("\(Self.folder)/\(copy.rawValue)".utf8.count))
+                if !paths.contains(name) { try forget(name) }
+            }
+            _ = try files.removeFolder("\(Self.folder)/\(copy.rawValue)")
+        }
+    }
+
+    /// The files below a folder.
+    private func found(_ folder: String) throws(SRIOVError) -> [String] {
+        var paths: [String] = []
+        for name in try files.entries(folder) ?? [] {
+            let path = "\(folder)/\(name)"
+            let below = try found(path)
+            let isFolder = try files.entries(path) != nil
+            if isFolder, below.isEmpty { _ = try files.removeFolder(path) }
+            paths += isFolder ? below : [path]
+        }
+        return paths
+    }
+
+    /// Whether something is recorded, or was when a run was killed.
+    func exist() throws(SRIOVError) -> Bool {
+        if try files.entries(Self.folder) != nil { return true }
+        // Killed between the two folders; the agent's is never empty.
+        return try files.entries(Self.parent)?.isEmpty ?? false
+    }
+
+    /// Makes the folder for records. What it returns goes with the last of them.
+    func prepare(_ manifest: BootManifest) throws(SRIOVError) -> [String] {
+        let parent = Self.parent
+        var made = try files.makeFolders(of: parent)
+        let isParentMade = try files.entries(parent)?.isEmpty ?? true
+        _ = try files.makeFolders(of: "\(Self.folder)/manifest", mode: 0o700)
+        // One that was killed before its first record has left these folders, and nothing else in them.
+        let names = try files.entries(parent)
+        let isLeftOver = try files.read(Self.manifest) == nil
+        if isParentMade || isLeftOver && names == ["boot"] { made.append(parent) }
+        return made.filter { !manifest.folders.contains($0) }
     }
 
     /// Removes the manifest.

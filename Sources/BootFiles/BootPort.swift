@@ -12,10 +12,12 @@ public struct BootPort: Sendable, Hashable {
     public var mac: MACAddress?
     /// Where it is.
     public var address: PCIAddress?
-    /// The driver of its VFs' netdevs, when it is not the port's own; nil when it is, or is not known.
-    public var functionDriver: String?
-    /// Whether the host uses it: it has addresses, or is part of a bridge or a bond.
+    /// Whether the host uses it: it is part of a bridge or a bond, or the default route leaves through it.
     public var isUsed = false
+    /// Whether it has an address beyond those that every port makes for itself.
+    public var hasAddress = false
+    /// Where its VFs are, or will be: those that the host itself uses are left out.
+    public var functions: [PCIAddress] = []
 
     /// The declared ports. A port that is not in the host, or means several, is known by the host file alone.
     ///
@@ -37,22 +39,35 @@ public struct BootPort: Sendable, Hashable {
                 port.mac = (link.permanentAddress ?? link.address)?.mac
             }
             port.isUsed = function.holders.contains(where: \.isOfHost)
-            let drivers = Set(host.virtualFunctions(of: function.pci.address).compactMap(\.pci.driver))
-            let known = function.pci.driver.flatMap { Self.functionDrivers[$0] }
-            port.functionDriver =
-                known ?? drivers.first { $0 != function.pci.driver && !$0.hasPrefix("vfio") && $0 != "vfio-pci" }
+            port.hasAddress = function.holders.contains(where: \.isAddress)
+            port.functions = Self.functions(of: function, declared, on: host)
             return port
         }
     }
 
-    /// What the VFs' netdevs of a port's driver have for a driver, where it is another one (drivers/net/ethernet).
-    private static let functionDrivers = [
-        "igb": "igbvf", "ixgbe": "ixgbevf", "i40e": "iavf", "ice": "iavf", "fm10k": "fm10k", "qede": "qede",
-        "cxgb4": "cxgb4vf", "be2net": "be2net", "enic": "enic",
-    ].filter { $0.key != $0.value }
+    /// The addresses of a port's VFs as the capability tells them (PCI Express base specification, 9.3.3.9 and 9.3.3.10).
+    private static func functions(
+        of port: Function, _ declared: DeclaredPhysicalFunction, on host: Host
+    ) -> [PCIAddress] {
+        guard let sriov = port.pci.sriov else { return [] }
+        return (0..<declared.virtualFunctions).compactMap { index in
+            guard let address = port.pci.address.virtualFunction(index, offset: sriov.offset, stride: sriov.stride)
+            else {
+                return nil
+            }
+            let holders = host[address]?.holders ?? []
+            return holders.contains { $0.isOfHost || $0.isAddress } ? nil : address
+        }
+    }
 
     /// What it is called in files.
-    var label: String { name ?? mac.map { "\($0)".replacing(":", with: "") } ?? address.map { "\($0)" } ?? "port" }
+    var label: String {
+        name.flatMap { $0.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || "_.-".contains($0)) } ? $0 : nil }
+            ?? mac.map { "\($0)".replacing(":", with: "") } ?? address.map { "\($0)" } ?? "port"
+    }
+
+    /// Whether its name can stand in files of others' formats.
+    var hasPlainName: Bool { name == nil || name == label }
 
     /// The matches of udev for its netdev, best first; nil when nothing that udev can match is known.
     var udevMatch: String? {
@@ -66,20 +81,26 @@ public struct BootPort: Sendable, Hashable {
 }
 
 extension Holder {
-    /// Whether it is the host's own use of a port. A link-local address every port makes for itself.
+    /// Whether it is the host's own use of a port.
     fileprivate var isOfHost: Bool {
         switch kind {
-        case .address(let address): !address.hasPrefix("fe80:")
-        case .master, .upper, .defaultRoute: true
+        case .master, .defaultRoute: true
         default: false
         }
+    }
+
+    fileprivate var isAddress: Bool {
+        if case .address(let address) = kind { !address.hasPrefix("fe80:") } else { false }
     }
 }
 
 extension String {
+    /// The text without line breaks and other controls, which would end a comment or a string.
+    var plain: String { String(map { $0.unicodeScalars.contains { $0.value < 32 || $0.value == 127 } ? "?" : $0 }) }
+
     /// The text for a match of udev, where some characters are patterns.
     var udevQuoted: String {
-        reduce(into: "") { result, character in
+        plain.reduce(into: "") { result, character in
             switch character {
             case "*", "?", "[", "]", "|", "\"", "\\": result += "?"
             default: result.append(character)

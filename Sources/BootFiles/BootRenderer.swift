@@ -1,3 +1,4 @@
+public import PCI
 public import SRIOV
 
 /// Makes boot files of a host file: a pure function of it, of what is known of the ports, and of the system that they are
@@ -18,9 +19,16 @@ public struct BootRenderer {
     let ports: [BootPort]
     let system: HostSystem
     let options: Options
+    /// Serial numbers that are no drives'.
+    let otherSerials: Set<String>
 
-    /// Makes a renderer.
-    public init(declared: DeclaredHost, ports: [BootPort], system: HostSystem, options: Options = Options()) {
+    /// Makes a renderer. Serial numbers of devices that are no NVMe drives are known where the host can be seen: their own
+    /// drivers do not tell them.
+    public init(
+        declared: DeclaredHost, ports: [BootPort], system: HostSystem, options: Options = Options(),
+        otherSerials: Set<String> = []
+    ) {
+        self.otherSerials = otherSerials
         self.declared = declared
         self.ports = ports
         self.system = system
@@ -43,9 +51,28 @@ public struct BootRenderer {
             .refresh(["udevadm", "control", "--reload"], for: [.devices, .functions, .bridge, .vfioGroup]),
             .refresh(["systemctl", "daemon-reload"], for: [.libvirt, .agent, .memlock]),
         ]
+        if system.hasSELinux {
+            // What is written into another host's image has no labels yet.
+            let paths = set.files.map(\.path)
+            set.commands.insert(
+                .refresh(["restorecon", "-i"] + paths, for: Set(set.files.map(\.topic))), at: set.commands.startIndex)
+        }
         let topics = Set(set.files.map(\.topic))
         set.commands.removeAll { $0.topics.isDisjoint(with: topics) && $0.undo == nil }
         return set
+    }
+
+    /// The serial numbers of declared devices that are in a host and no NVMe drives.
+    public static func otherSerials(_ declared: DeclaredHost, on host: Host?, files: any FileTree) -> Set<String> {
+        guard let host else { return [] }
+        let resolver = IdentityResolver(host: host, files: files, knownSerials: [:])
+        return Set(
+            declared.passthrough.compactMap { device in
+                guard let serial = device.identity.serial, let found = try? resolver.resolve(device.identity) else {
+                    return nil
+                }
+                return found.pci.classCode.isNVMe ? nil : serial
+            })
     }
 
     // MARK: What is declared

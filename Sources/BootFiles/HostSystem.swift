@@ -24,6 +24,14 @@ public struct HostSystem: Sendable, Hashable {
     public var agentUnit: String?
     /// Words that are on the kernel's command line already, or will be at the next boot.
     public var kernelWords: Set<String> = []
+    /// Words that some of the kernels have already, where each has its own.
+    public var someKernelWords: Set<String> = []
+    /// Whether systemd-boot's entries are made of a file of ours to change.
+    public var hasCommandLineFile = false
+    /// Whether somebody else has enabled the agent.
+    public var isAgentEnabled = false
+    /// Whether files have labels of SELinux.
+    public var hasSELinux = false
     /// The network's configuration, by file.
     public var networkFiles: [String: String] = [:]
 
@@ -90,6 +98,7 @@ public struct HostSystem: Sendable, Hashable {
         case "rhel", "rocky":
             system.name = (name.hasPrefix("rocky") ? "Rocky Linux " : "Red Hat Enterprise Linux ") + (version ?? "9")
             (system.network, system.bootLoader, system.initramfs) = (.networkManager, .grubby, .dracut)
+            system.hasSELinux = true
             system.libvirtUnits = ["virtnetworkd.service", "virtqemud.service"]
         case "ubuntu":
             system.name = "Ubuntu \(version ?? "24.04")"
@@ -128,7 +137,14 @@ public struct HostSystem: Sendable, Hashable {
             $0.filter { !$0.isWhitespace } == "dynamic_ownership=0"
         }
         agentUnit = reader.unit("sluiced.service", skipping: skipping)
-        kernelWords = reader.kernelWords(bootLoader, skipping: skipping).subtracting(ours)
+        let words = reader.kernelWords(bootLoader, skipping: skipping)
+        (kernelWords, someKernelWords) = (words.all.subtracting(ours), words.some.subtracting(ours))
+        hasCommandLineFile = reader.has("/etc/kernel/cmdline")
+        let link = "/etc/systemd/system/multi-user.target.wants/sluiced.service"
+        isAgentEnabled = !skipping.contains(link) && reader.has(link)
+        hasSELinux = reader.lines("/etc/selinux/config").contains {
+            $0.hasPrefix("SELINUX=") && !$0.hasSuffix("disabled")
+        }
         networkFiles = reader.networkFiles(skipping: skipping)
     }
 
@@ -229,25 +245,36 @@ struct SystemReader {
         return text.contains("CPU implementer") ? .arm : nil
     }
 
-    /// The words that every boot has, from the places where people and tools write them.
-    func kernelWords(_ bootLoader: HostSystem.BootLoader, skipping: Set<String>) -> Set<String> {
+    /// The words that every kernel's boot has, and those that one of them has, from where people and tools write them.
+    func kernelWords(
+        _ bootLoader: HostSystem.BootLoader, skipping: Set<String>
+    ) -> (all: Set<String>, some: Set<String>) {
+        func words(_ line: Substring) -> [String] {
+            line.split { $0.isWhitespace || "\"',[]{}".contains($0) }.map(String.init)
+        }
         switch bootLoader {
         case .grub:
             let dropIns = names("/etc/default/grub.d").filter { $0.hasSuffix(".cfg") }
                 .map { "/etc/default/grub.d/\($0)" }
             let places = ["/etc/default/grub"] + dropIns.filter { !skipping.contains($0) }
-            return Set(
-                places.flatMap(lines).filter { $0.hasPrefix("GRUB_CMDLINE_LINUX") }
-                    .flatMap { $0.split { $0.isWhitespace || "\"'".contains($0) }.map(String.init) })
+            let found = Set(places.flatMap(lines).filter { $0.hasPrefix("GRUB_CMDLINE_LINUX") }.flatMap(words))
+            return (found, found)
         case .systemdBoot:
-            return Set((text("/etc/kernel/cmdline") ?? "").split(whereSeparator: \.isWhitespace).map(String.init))
+            let found = Set(words((text("/etc/kernel/cmdline") ?? "")[...]))
+            return (found, found)
+        case .kernelstub:
+            let found = Set(words((text("/etc/kernelstub/configuration") ?? "")[...]))
+            return (found, found)
         case .grubby:
             let entries = names("/boot/loader/entries").filter { $0.hasSuffix(".conf") }
                 .flatMap { lines("/boot/loader/entries/\($0)") }.filter { $0.hasPrefix("options ") }
-                .map { Set($0.split(separator: " ").map(String.init)) }
-            guard let first = entries.first else { return [] }
-            return entries.dropFirst().reduce(first) { $0.intersection($1) }
-        case .kernelstub, .none: return []
+                .map { Set(words($0)) }
+            guard let first = entries.first else { return ([], []) }
+            return (
+                entries.dropFirst().reduce(first) { $0.intersection($1) },
+                entries.dropFirst().reduce(first) { $0.union($1) }
+            )
+        case .none: return ([], [])
         }
     }
 

@@ -65,12 +65,16 @@ struct RootedFiles {
 
     /// A file's bytes, up to a megabyte; nil when there is none.
     func read(_ path: String) throws(SRIOVError) -> [UInt8]? {
-        let descriptor = open(path, O_RDONLY)
+        // A pipe of an image must not make the reader wait.
+        let descriptor = open(path, O_RDONLY | O_NONBLOCK)
         guard descriptor >= 0 else {
-            if errno == ENOENT || errno == ENOTDIR { return nil }
+            if [ENOENT, ENOTDIR, ENXIO].contains(errno) { return nil }
             throw failure("read", path)
         }
         defer { close(descriptor) }
+        var status = stat()
+        guard fstat(descriptor, &status) == 0 else { throw failure("read", path) }
+        guard status.st_mode & S_IFMT == S_IFREG else { return nil }
         var bytes: [UInt8] = []
         var part = [UInt8](repeating: 0, count: 1 << 16)
         while true {
@@ -83,6 +87,28 @@ struct RootedFiles {
                 throw SRIOVError(.bootFile, "\(root)\(path) is larger than a configuration file can be (1 MiB)")
             }
         }
+    }
+
+    /// The names in a folder, in order; nil when there is no such folder.
+    func entries(_ path: String) throws(SRIOVError) -> [String]? {
+        let descriptor = open(path, O_RDONLY | O_DIRECTORY)
+        guard descriptor >= 0 else {
+            if errno == ENOENT || errno == ENOTDIR { return nil }
+            throw failure("read", path)
+        }
+        guard let folder = fdopendir(descriptor) else {
+            close(descriptor)
+            throw failure("read", path)
+        }
+        defer { closedir(folder) }
+        var names: [String] = []
+        while let entry = readdir(folder) {
+            let name = withUnsafeBytes(of: entry.pointee.d_name) { bytes in
+                String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+            }
+            if name != ".", name != ".." { names.append(name) }
+        }
+        return names.sorted()
     }
 
     /// What a symbolic link points to; nil when there is none.

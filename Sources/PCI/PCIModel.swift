@@ -43,6 +43,8 @@ public struct PCIClass: Sendable, Hashable {
     public var isNetwork: Bool { base == 0x02 || subclass == 0x0c06 }
     /// Whether it is a mass-storage controller.
     public var isStorage: Bool { base == 0x01 }
+    /// Whether it is an NVMe controller.
+    public var isNVMe: Bool { subclass == 0x0108 }
     /// Whether it is a display controller or a processing accelerator.
     public var isAccelerator: Bool { base == 0x03 || base == 0x12 }
     /// Whether it is a bridge, which cannot be assigned.

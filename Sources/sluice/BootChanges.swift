@@ -6,8 +6,16 @@ internal import SRIOV
 /// Shows what is to be done.
 struct BootChanges {
     let comparison: BootInstaller.Comparison
-    let notes: [String]
+    let notes: [BootSet.Note]
+    /// Whether what is somebody else's is replaced.
+    var isForced = false
 
+    /// What is done.
+    var doable: [BootChange] {
+        comparison.changes.filter { $0.action != .keep && (isForced || $0.action != .foreign) }
+    }
+    /// The commands that follow.
+    var commands: [[String]] { comparison.followUp(changing: Set(doable.map(\.topic))) }
     var foreign: [BootChange] { comparison.changes.filter { $0.action == .foreign } }
 
     /// Prints each change; brief is without the lines.
@@ -25,7 +33,8 @@ struct BootChanges {
             if isBrief { continue }
             for line in LineDiff.lines(change.before ?? "", change.after ?? "") { Output.line("  \(line)") }
         }
-        for note in notes { Output.line("note: \(note)") }
+        for note in notes { Output.line("note: \(note.text)") }
+        for command in commands { Output.line("then: \(command.joined(separator: " "))") }
         let kept = comparison.changes.count { $0.action == .keep }
         if comparison.isDone { Output.line("Nothing differs; \(kept) files are as they are to be.") }
     }
@@ -40,19 +49,19 @@ struct BootWriteOptions: ParsableArguments {
     /// Does what a comparison says, after a question.
     func carryOut(
         _ options: BootOptions, _ comparison: BootInstaller.Comparison, _ rendering: BootRenderer.Options?,
-        _ notes: [String]
+        _ notes: [BootSet.Note]
     ) throws {
-        let changes = BootChanges(comparison: comparison, notes: notes)
+        let changes = BootChanges(comparison: comparison, notes: notes, isForced: force)
         changes.show(isBrief: yes)
-        let doable = comparison.changes.filter { $0.action != .keep && (force || $0.action != .foreign) }
-        let commands = comparison.followUp(changing: Set(doable.map(\.topic)))
-        if !doable.isEmpty || !commands.isEmpty {
-            for command in commands { Output.line("then: \(command.joined(separator: " "))") }
+        let commands = changes.commands
+        if changes.doable.isEmpty, commands.isEmpty {
+            if comparison.hasLeftovers { _ = try options.installer.apply(comparison, options: rendering) }
+        } else {
             guard try yes || Output.confirm("Do it?") else { throw ExitCode.failure }
             let failed = try write(options, comparison, rendering)
             guard failed == 0 else {
                 Output.error(
-                    "\(failed) of \(commands.count) commands failed; the files are written, and the next sluice boot install runs them again."
+                    "\(failed) of \(commands.count) commands failed; the files are \(rendering == nil ? "gone" : "written"), and the next sluice boot \(rendering == nil ? "uninstall" : "install") runs them again."
                 )
                 throw ExitCode.failure
             }

@@ -76,7 +76,7 @@ struct BootRender: ParsableCommand {
                 Output.write(view.text)
             }
             for command in set.commands { Output.line("run: \(command.arguments.joined(separator: " "))") }
-            for note in set.notes { Output.line("note: \(note)") }
+            for note in set.notes { Output.line("note: \(note.text)") }
         }
     }
 }
@@ -112,7 +112,7 @@ struct BootSetView: Encodable {
     init(_ set: BootSet) {
         files = set.files.map(FileView.init)
         commands = set.commands.map(\.arguments)
-        notes = set.notes
+        notes = set.notes.map(\.text)
     }
 }
 
@@ -133,7 +133,7 @@ struct BootDiff: ParsableCommand {
     func run() throws {
         let (set, _) = try options.render()
         let comparison = try options.installer.compare(with: set, topics: options.topics)
-        BootChanges(comparison: comparison, notes: set.notes).show(isBrief: false)
+        BootChanges(comparison: comparison, notes: set.only(options.topics).notes).show(isBrief: false)
         if !comparison.isDone { throw Status.changes }
     }
 }
@@ -155,7 +155,8 @@ struct BootInstall: ParsableCommand {
     func run() throws {
         let (set, rendering) = try options.render()
         try how.carryOut(
-            options, try options.installer.compare(with: set, topics: options.topics), rendering, set.notes)
+            options, try options.installer.compare(with: set, topics: options.topics), rendering,
+            set.only(options.topics).notes)
     }
 }
 

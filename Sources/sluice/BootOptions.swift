@@ -36,6 +36,7 @@ struct BootOptions: ParsableArguments {
         completion: .list(BootOptions.risky.map(\.rawValue)))
     var additional: [BootTopic] = []
     @Flag(name: .long, help: "udev makes the VFs at boot, and no agent is started.") var withoutAgent = false
+    @Flag(name: .long, help: "The agent again, where --without-agent was chosen before.") var withAgent = false
 
     static let risky = BootTopic.allCases.filter { $0.caution != nil }
 
@@ -43,6 +44,7 @@ struct BootOptions: ParsableArguments {
         for topic in additional where topic.caution == nil {
             throw ValidationError("--with \(topic.rawValue): it is done without being asked for, where it is needed.")
         }
+        if withAgent, withoutAgent { throw ValidationError("--with-agent and --without-agent exclude each other.") }
         if let root {
             var status = stat()
             guard stat(root, &status) == 0, status.st_mode & S_IFMT == S_IFDIR else {
@@ -58,16 +60,12 @@ struct BootOptions: ParsableArguments {
 
     /// What the host is to have, and how that was rendered. What was chosen at the last installation holds on.
     func render(for system: HostSystem? = nil) throws -> (set: BootSet, options: BootRenderer.Options) {
-        let path = file ?? (isLive ? "" : root ?? "") + HostFileOptions.defaultPath
-        // What is named by topic may be wished for before a host file is written.
-        let isNeeded = file != nil || only.isEmpty || only.contains(where: \.needsHostFile)
-        let isThere = try isNeeded || LiveFileTree().bytes(path) != nil
-        let declared = isThere ? try HostFileOptions.load(path) : DeclaredHost()
-        let files = LiveFileTree(root: isLive ? "" : root ?? "")
+        let files = ImageFiles(root: isLive ? "" : root ?? "")
+        let declared = try declaredHost(files)
         var options = BootRenderer.Options()
         // Who may not read the records renders for a host on which nothing is installed.
         let installed = try? installer.installedOptions()
-        options.startsAgent = !withoutAgent && installed?.startsAgent ?? true
+        options.startsAgent = withAgent || !withoutAgent && installed?.startsAgent ?? true
         options.additional = Set(additional + only).union(installed?.additional ?? [])
         let ours = (try? installer.installed()) ?? (paths: [], words: [])
         let system =
@@ -75,8 +73,27 @@ struct BootOptions: ParsableArguments {
         var host: Host?
         if isLive { host = try HostReader(kernel: readOnlyKernel()).read() }
         let ports = BootPort.list(declared, on: host, files: files)
-        return (
-            BootRenderer(declared: declared, ports: ports, system: system, options: options).render(), options
-        )
+        let renderer = BootRenderer(
+            declared: declared, ports: ports, system: system, options: options,
+            otherSerials: BootRenderer.otherSerials(declared, on: host, files: files))
+        return (renderer.render(), options)
+    }
+
+    private func declaredHost(_ files: ImageFiles) throws -> DeclaredHost {
+        if let file { return try HostFileOptions.load(file) }
+        let path = HostFileOptions.defaultPath
+        // What is named by topic may be wished for before a host file is written.
+        let isNeeded = only.isEmpty || only.contains(where: \.needsHostFile)
+        guard !isLive, let root else {
+            let isThere = try isNeeded || files.bytes(path) != nil
+            return isThere ? try HostFileOptions.load(path) : DeclaredHost()
+        }
+        guard let bytes = try files.bytes(path) else {
+            guard isNeeded else { return DeclaredHost() }
+            throw SRIOVError(
+                .hostFileUnreadable, "there is no host file \(root)\(path)",
+                remedy: "write one (Documentation/host-file.md has examples), or name it with -f FILE")
+        }
+        return try HostFile.parse(String(decoding: bytes, as: UTF8.self), file: "\(root)\(path)")
     }
 }

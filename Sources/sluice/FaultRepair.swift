@@ -105,19 +105,27 @@ struct FaultRepair {
     private func openBridges() throws -> Bool {
         let folder = HostFacts.bridgeFolder
         let names = (try LiveFileTree().entries(folder) ?? []).filter { $0.hasPrefix("bridge-nf-call-") }.sorted()
-        let files = BootRenderer.bridgeFiles
+        var set = BootSet()
+        set.files = BootRenderer.bridgeFiles
+        let installer = BootInstaller()
+        let comparison = try installer.compare(with: set, topics: [.bridge])
+        let others = comparison.changes.filter { $0.action == .foreign }.map(\.path)
         guard
             try isWished(
-                "write 0 to \(names.joined(separator: ", ")) in \(folder), and \(files.map(\.path).joined(separator: " and ")), which do so whenever br_netfilter is loaded; sluice boot uninstall --only bridge takes them away"
-            )
+                "write 0 to \(names.joined(separator: ", ")) in \(folder), and \(set.files.map(\.path).joined(separator: " and ")), which do so whenever br_netfilter is loaded"
+                    + (others.isEmpty ? "" : "; \(others.joined(separator: " and ")) of somebody else's is replaced")
+                    + "; sluice boot uninstall --only bridge brings back what was there")
         else { return false }
-        var set = BootSet()
-        set.files = files
-        let installer = BootInstaller()
-        // What somebody else has written there is replaced, and comes back when ours is taken away.
-        _ = try installer.apply(
-            try installer.compare(with: set, topics: [.bridge]), options: nil, isForced: true
-        ) { Output.line("  kept as \($0)") }
+        // It is wished for from now on, whatever pools there are.
+        var options = BootRenderer.Options()
+        let installed = try installer.installedOptions()
+        options.startsAgent = installed?.startsAgent ?? true
+        options.additional = (installed?.additional ?? []).union([.bridge])
+        for command in try installer.apply(
+            comparison, options: options, isForced: true, onKept: { Output.line("  kept as \($0)") })
+        {
+            try installer.hasRun(command)
+        }
         let channel = try WriterProcess.channel()
         for name in names {
             try channel.write(

@@ -74,7 +74,7 @@ struct InstallTests {
     private func set(_ image: Image, hostFile: String = RenderTests.hostFile) throws -> BootSet {
         let ours = try BootInstaller(root: image.root).installed()
         let system = HostSystem(
-            reading: LiveFileTree(root: image.root), isLive: false, ours: ours.words, skipping: ours.paths)
+            reading: ImageFiles(root: image.root), isLive: false, ours: ours.words, skipping: ours.paths)
         #expect(system.bootLoader == .grub && system.network == .netplan && system.hasAppArmor)
         return try RenderTests.set(system, hostFile: hostFile)
     }
@@ -192,7 +192,7 @@ struct InstallTests {
             let ours = try BootInstaller(root: image.root).installed()
             return try RenderTests.set(
                 HostSystem(
-                    reading: LiveFileTree(root: image.root), isLive: false, ours: ours.words, skipping: ours.paths))
+                    reading: ImageFiles(root: image.root), isLive: false, ours: ours.words, skipping: ours.paths))
         }
         _ = try install(image, try set())
         #expect(try image.text("/etc/kernel/cmdline") == "root=/dev/vda1 quiet intel_iommu=on iommu=pt\n")
@@ -203,6 +203,42 @@ struct InstallTests {
         try image.write("/etc/kernel/cmdline", "root=/dev/vda1 quiet intel_iommu=on iommu=pt debug\n")
         _ = try uninstall(image)
         #expect(try image.text("/etc/kernel/cmdline") == "root=/dev/vda1 quiet debug\n")
+    }
+
+    @Test("A risk that was taken away does not come back by itself")
+    func wishes() throws {
+        let image = try Image()
+        let installer = BootInstaller(root: image.root)
+        var options = BootRenderer.Options()
+        options.additional = [.vfioGroup, .memlock]
+        options.startsAgent = false
+        let set = try RenderTests.set(HostSystem.named("ubuntu")) { $0 = options }
+        _ = try installer.apply(try installer.compare(with: set), options: options)
+        #expect(try installer.installedOptions()?.additional == [.vfioGroup, .memlock])
+        _ = try uninstall(image, topics: [.vfioGroup])
+        #expect(try installer.installedOptions()?.additional == [.memlock])
+        #expect(try installer.installedOptions()?.startsAgent == false)
+        _ = try uninstall(image, topics: [.functions])
+        #expect(try installer.installedOptions()?.startsAgent == true)
+    }
+
+    @Test("What somebody has changed between the marks is not taken away; broken marks are told; permissions come back")
+    func marks() throws {
+        let image = try Image()
+        let shared = "/etc/apparmor.d/local/abstractions/libvirt-qemu"
+        _ = try install(image, try set(image))
+        let ours = try image.text(shared) ?? ""
+        try image.write(shared, ours.replacing("/dev/vfio/[0-9]* rw,", with: "/dev/vfio/* rw,"), mode: 0o640)
+        #expect(try uninstall(image, topics: [.apparmor]).changes.first?.action == .foreign)
+        #expect(try image.text(shared)?.contains("/dev/vfio/* rw,") == true)
+        try image.write(shared, ours.replacing("# END Sluice\n", with: "/opt/** r,\n"), mode: 0o640)
+        #expect(try install(image, try set(image)).changes.first { $0.path == shared }?.action == .foreign)
+        #expect(try uninstall(image, topics: [.apparmor]).changes.first?.action == .foreign)
+        #expect(try image.text(shared)?.contains("/opt/** r,") == true)
+        let script = "/usr/local/libexec/sluice-take-device"
+        chmod(image.root + script, 0o644)
+        #expect(try install(image, try set(image)).changes.first { $0.path == script }?.action == .update)
+        #expect(access(image.root + script, X_OK) == 0)
     }
 
     @Test("A link of an image that points out of it leads to a place within it")

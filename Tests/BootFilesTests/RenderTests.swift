@@ -89,20 +89,23 @@ struct RenderTests {
 
     @Test("Drives are told apart by serial number, other devices by place and model; never by the model alone")
     func devices() throws {
-        let rules = try text(try Self.set(HostSystem.named("debian")), "/etc/udev/rules.d/60-sluice-devices.rules")
+        let set = try Self.set(HostSystem.named("debian"))
+        let rules = try text(set, "/etc/udev/rules.d/60-sluice-devices.rules")
+        // The number is known a while after the controller has come.
         #expect(
             rules.contains(
-                #"ACTION=="add", SUBSYSTEM=="nvme", SUBSYSTEMS=="pci", ATTR{serial}=="PM9A1-0002", RUN+="/usr/local/libexec/sluice-take-device $id vfio-pci""#
+                #"ACTION=="add", SUBSYSTEM=="nvme", SUBSYSTEMS=="pci", RUN+="/usr/local/libexec/sluice-take-device $id $kernel""#
             ))
+        #expect(try text(set, "/usr/local/libexec/sluice-take-device").contains("'PM9A1-0002') driver=vfio-pci ;;"))
         #expect(
             rules.contains(
-                #"ACTION=="add", SUBSYSTEM=="pci", KERNEL=="0000:65:00.0", ATTR{vendor}=="0x10de", ATTR{device}=="0x2204", ATTR{driver_override}="vfio-pci""#
+                #"ACTION=="add", SUBSYSTEM=="pci", KERNEL=="0000:65:00.0", ATTR{vendor}=="0x10de", ATTR{device}=="0x2204", RUN+="/usr/local/libexec/sluice-take-device $kernel vfio-pci""#
             ))
         let model = try Self.set(
             HostSystem.named("debian"),
             hostFile: "passthrough: [{ match: { vendor: 0x10de, device: 0x2204 }, driver: vfio-pci }]")
         #expect(!model.files.contains { $0.topic == .devices && $0.path.hasSuffix(".rules") })
-        #expect(model.notes.contains { $0.contains("udev cannot tell it from others of its model") })
+        #expect(model.notes.contains { $0.text.contains("udev cannot tell it from others of its model") })
     }
 
     @Test(
@@ -116,17 +119,18 @@ struct RenderTests {
         bare.agentUnit = nil
         let without = try Self.set(bare)
         #expect(
-            !without.files.contains { $0.topic == .agent } && without.notes.contains { $0.contains("sluiced.service") })
+            !without.files.contains { $0.topic == .agent }
+                && without.notes.contains { $0.text.contains("sluiced.service") })
         let set = try Self.set(HostSystem.named("debian")) { $0.startsAgent = false }
         let script = try text(set, "/usr/local/libexec/sluice-make-functions")
         for line in [
-            "'ens10')", "create 2", "vf_is 0 vlan 42 qos 3 proto 802.1ad", "vf_is 1 max_tx_rate 100",
-            "vf_is 0 spoofchk off", "vf_is 0 trust on", "bind 1 vfio-pci", "'025c00000001')", "create 1", "bind 0\n",
+            "pf0)", "create 2", "vf_is 0 vlan 42 qos 3 proto 802.1ad", "vf_is 1 max_tx_rate 100",
+            "vf_is 0 spoofchk off", "vf_is 0 trust on", "bind 1 vfio-pci", "pf1)", "create 1", "release\n    bind 0\n",
         ] { #expect(script.contains(line), "\(line)") }
         let rules = try text(set, "/etc/udev/rules.d/82-sluice-functions.rules")
         #expect(
             rules.contains(
-                #"ATTR{address}=="02:5c:00:00:00:00", RUN+="/usr/local/libexec/sluice-make-functions ens10 $id""#))
+                #"ATTR{address}=="02:5c:00:00:00:00", RUN+="/usr/local/libexec/sluice-make-functions pf0 $id $name""#))
         #expect(try text(set, "/etc/systemd/system/libvirtd.service.d/50-sluice.conf").contains("systemd-udev-settle"))
     }
 
@@ -150,7 +154,7 @@ struct RenderTests {
             HostSystem.named("debian"),
             hostFile: Self.hostFile
                 + "\n  pods: { for: kubernetes, functions: [{ passthrough: { serial: PM9A1-0002 } }] }")
-        #expect(!set.files.contains { $0.topic == .bridge } && set.notes.contains { $0.contains("Kubernetes") })
+        #expect(!set.files.contains { $0.topic == .bridge } && set.notes.contains { $0.text.contains("Kubernetes") })
     }
 
     @Test("A port that somebody configures already, or that the host uses, is left alone and said so")
@@ -159,10 +163,10 @@ struct RenderTests {
         system.networkFiles = ["/etc/netplan/01.yaml": "network:\n  ethernets:\n    # ens10 is ours\n    ens10: {}\n"]
         let set = try Self.set(system)
         let plan = try text(set, "/etc/netplan/60-sluice.yaml")
-        #expect(!plan.contains("ens10") && plan.contains("02:5c:00:00:00:01"))
-        #expect(set.notes.contains { $0.contains("/etc/netplan/01.yaml:4") })
+        #expect(!plan.contains("0-sluice-ens10") && plan.contains("02:5c:00:00:00:01"))
+        #expect(set.notes.contains { $0.text.contains("/etc/netplan/01.yaml:4") })
         system.networkFiles = ["/etc/netplan/01.yaml": "network:\n  ethernets:\n    ens100: {}\n    # ens10: {}\n"]
-        #expect(try text(try Self.set(system), "/etc/netplan/60-sluice.yaml").contains("ens10:"))
+        #expect(try text(try Self.set(system), "/etc/netplan/60-sluice.yaml").contains("0-sluice-ens10:"))
     }
 
     @Test("The command line gets what it lacks; a processor that needs no word for its IOMMU gets none")
@@ -175,6 +179,49 @@ struct RenderTests {
         let set = try Self.set(system)
         #expect(
             !set.files.contains { $0.topic == .kernel } && !set.commands.contains { $0.arguments == ["update-grub"] })
-        #expect(set.notes.contains { $0.contains("has iommu=pt already") })
+        #expect(set.notes.contains { $0.text.contains("has iommu=pt already") })
+    }
+
+    @Test("Entries of systemd-boot are made of a file that is there: one with our words alone would not boot")
+    func noCommandLine() throws {
+        var system = try #require(HostSystem.named("debian"))
+        system.bootLoader = .systemdBoot
+        let set = try Self.set(system)
+        #expect(!set.files.contains { $0.topic == .kernel } && !set.commands.contains { $0.arguments.first == "sh" })
+        #expect(set.notes.contains { $0.text.contains("there is no /etc/kernel/cmdline") })
+        system.hasCommandLineFile = true
+        #expect(try Self.set(system).files.contains { $0.content == .words(["intel_iommu=on", "iommu=pt"]) })
+    }
+
+    @Test("Words that some kernels have already stay when ours are taken from all")
+    func partialWords() throws {
+        var system = try #require(HostSystem.named("rhel"))
+        system.someKernelWords = ["iommu=pt"]
+        let grubby = try #require(try Self.set(system).commands.first { $0.arguments.first == "grubby" })
+        #expect(grubby.arguments.last == "--args=intel_iommu=on iommu=pt")
+        #expect(grubby.undo?.last == "--remove-args=intel_iommu=on")
+    }
+
+    @Test("Names of the host file end no string and no line of what they are written into")
+    func names() throws {
+        let hostFile = """
+            physicalFunctions:
+              - { match: { netdev: "a\\",RUN+=\\"x" }, virtualFunctions: 1 }
+              - { match: { label: "Slot 1" }, virtualFunctions: 2 }
+              - { match: { label: "Slot 2" }, virtualFunctions: 3 }
+            passthrough: [{ match: { serial: "a'b" }, driver: vfio-pci }]
+            """.replacing("\\\\", with: "\\")
+        for name in ["ubuntu", "rhel", "debian"] {
+            let set = try Self.set(HostSystem.named(name), hostFile: hostFile) { $0.startsAgent = false }
+            for file in set.files {
+                guard case .whole(let text) = file.content else { continue }
+                for line in text.split(separator: "\n") where !line.hasPrefix("#") && !line.contains("    # ") {
+                    #expect(!line.contains("RUN+=\"x"), "\(file.path): \(line)")
+                }
+            }
+            let script = try text(set, "/usr/local/libexec/sluice-make-functions")
+            #expect(script.contains("pf1)") && script.contains("pf2)"))
+            #expect(try text(set, "/usr/local/libexec/sluice-take-device").contains(#"'a'\''b') driver=vfio-pci"#))
+        }
     }
 }

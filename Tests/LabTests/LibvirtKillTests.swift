@@ -55,15 +55,20 @@ extension LabSuite {
             if victims.contains(.agent) { try libvirt.agent.restartAfterCrash() }
             if victims.contains(.libvirtd) { try LibvirtFixture.startDaemon() }
             try Lab.wait(for: "the agent's connection after \(round)") { try Lab.sluice("vm", "list").status == 0 }
-            try Lab.wait(for: "leases to be what machines have after \(round)") {
-                let leases = try libvirt.agent.leases().map(\.address)
-                return try Set(leases) == used(libvirt) && Set(leases).count == leases.count
+            var state = ""
+            try Lab.wait(for: "leases to be what machines have after \(round): \(state)") {
+                let (leases, used) = (try libvirt.agent.leases().map(\.address), try used(libvirt))
+                state = "leases \(leases), used \(used)"
+                return Set(leases) == used && Set(leases).count == leases.count
             }
         }
 
         /// What machines have, as QEMU and libvirt say.
         private func used(_ libvirt: LibvirtFixture) throws -> Set<String> {
-            let vfs = try Lab.host().functions.filter { $0.name.hasPrefix("ens10 vf") }.map(\.pci.address.description)
+            let functions = try Lab.host().functions.filter { $0.name.hasPrefix("ens10 vf") }
+            let vfs = functions.map(\.pci.address.description)
+            // A libvirtd that was killed between QEMU's answer and its own record does not know of it any more.
+            let open = functions.filter { $0.holders.contains(where: \.isDomain) }.map(\.pci.address.description)
             let number = /<address type='pci' domain='0x(\w+)' bus='0x(\w+)' slot='0x(\w+)' function='0x(\w+)'/
             let documents = try libvirt.virsh("list", "--name").split(separator: "\n").map { name in
                 try libvirt.virsh("dumpxml", String(name))
@@ -72,7 +77,7 @@ extension LabSuite {
             return Set(
                 documents.flatMap { $0.matches(of: number) }
                     .map { "\($0.output.1):\($0.output.2):\($0.output.3).\($0.output.4)" }
-            ).intersection(vfs)
+            ).intersection(vfs).union(open)
         }
 
         /// Nothing runs any more: everything is free and clean, and nobody has left a note.

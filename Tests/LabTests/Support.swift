@@ -51,11 +51,11 @@ enum Lab {
 
     /// Waits for something that nobody tells: looks fifty times a second, and fails after three minutes, which an emulated
     /// machine on a busy host may need.
-    static func wait(for what: String, until isMet: () throws -> Bool) throws {
+    static func wait(for what: @autoclosure () -> String, until isMet: () throws -> Bool) throws {
         let clock = ContinuousClock()
         let deadline = clock.now + .seconds(180)
         while try !isMet() {
-            try #require(clock.now < deadline, "waited in vain for \(what)")
+            try #require(clock.now < deadline, "waited in vain for \(what())")
             usleep(20_000)
         }
     }

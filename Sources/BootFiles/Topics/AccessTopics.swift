@@ -5,7 +5,7 @@ extension BootRenderer {
     func addAccess(to set: inout BootSet) {
         let isNeeded = isForLibvirt || isWished(.apparmor)
         if isNeeded, let place = system.vfioRule {
-            set.notes.append("\(place) lets QEMU open VFIO's nodes already")
+            set.note(.apparmor, "\(place) lets QEMU open VFIO's nodes already")
         } else if system.hasAppArmor, isNeeded {
             // virt-aa-helper adds the node of what a machine starts with; not that of what is plugged in by a network, in
             // every release (LP 1840552). The rules are read when a machine starts.

@@ -5,8 +5,8 @@ extension BootRenderer {
     /// opposite.
     func addBridge(to set: inout BootSet) {
         guard isForLibvirt || isWished(.bridge) else { return }
-        guard isWished(.bridge) || !declared.pools.contains(where: { $0.purpose == "kubernetes" }) else {
-            set.notes.append("a pool is for Kubernetes, whose services need bridged frames in the packet filter")
+        guard !declared.pools.contains(where: { $0.purpose == "kubernetes" }) else {
+            set.note(.bridge, "a pool is for Kubernetes, whose services need bridged frames in the packet filter")
             return
         }
         set.files += Self.bridgeFiles

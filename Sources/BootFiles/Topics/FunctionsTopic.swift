@@ -10,18 +10,18 @@ extension BootRenderer {
         guard !options.startsAgent else { return }
         var rules: [String] = []
         var cases: [String] = []
-        for port in ports where port.declared.virtualFunctions > 0 {
+        for (number, port) in ports.enumerated() where port.declared.virtualFunctions > 0 {
+            let name = port.declared.identity.description.plain
             guard let match = port.udevMatch else {
-                set.notes.append(
-                    "\(port.declared.identity.description): udev cannot find it by that; add permanentMAC or netdev")
+                set.note(.functions, "\(name): udev cannot find it by that; add permanentMAC or netdev")
                 continue
             }
-            rules.append("# \(port.declared.identity.description)")
+            // A key of ours: names of the host file may have any character.
+            rules.append("# \(name)")
             rules.append(
                 "ACTION==\"add\", SUBSYSTEM==\"net\", SUBSYSTEMS==\"pci\", \(match), "
-                    + "RUN+=\"\(Self.functionsScript) \(port.label) $id\"")
-            cases.append(
-                (["\(port.label.shellQuoted))"] + lines(for: port)).joined(separator: "\n    ") + "\n    ;;")
+                    + "RUN+=\"\(Self.functionsScript) pf\(number) $id $name\"")
+            cases.append((["# \(name)", "pf\(number))"] + lines(for: port)).joined(separator: "\n    ") + "\n    ;;")
         }
         guard !rules.isEmpty else { return }
         let why = "udev makes the VFs of a port that comes, since no agent is started"
@@ -49,7 +49,14 @@ extension BootRenderer {
         for index in 0..<declared.virtualFunctions {
             switch declared.driver(of: index) {
             case .vfio(let name)?, .kernel(let name?)?: lines.append("bind \(index) \(name)")
+            case .kernel(nil)?, nil: break
+            }
+        }
+        lines.append("release")
+        for index in 0..<declared.virtualFunctions {
+            switch declared.driver(of: index) {
             case .kernel(nil)?, nil: lines.append("bind \(index)")
+            default: break
             }
         }
         return lines
@@ -80,37 +87,42 @@ extension BootRenderer {
 
     private static let functionsHead = """
         #!/bin/sh
-        # Called by udev: sluice-make-functions PORT ADDRESS
+        # Called by udev: sluice-make-functions KEY ADDRESS NETDEV
         set -u
-        port=$1 address=$2 device=/sys/bus/pci/devices/$2 status=0
-        say() { status=1; echo "sluice: $port: $*" >&2; }
+        port=$1 address=$2 name=$3 device=/sys/bus/pci/devices/$2 status=0
+        # udev keeps what its programs say to itself.
+        say() { status=1; echo "sluice: $name ($address): $*" >/dev/kmsg; }
         begin() {
             # VFs that are there may be in use: nothing of them is touched.
             [ "$(cat "$device/sriov_numvfs")" = 0 ] || exit 0
-            for link in "$device"/net/*; do name=${link##*/}; done
             ip link set dev "$name" addrgenmode none
             ip link set dev "$name" up || say "it is not brought up"
         }
         port_is() { ip link set dev "$name" "$@" || say "not set: $*"; }
+        # No driver sees a VF before it is set: what has none yet gets none before the end.
         create() {
-            # Without autoprobe no driver sees a VF before it is set.
+            probes=$(cat "$device/sriov_drivers_autoprobe")
             echo 0 >"$device/sriov_drivers_autoprobe"
             echo "$1" >"$device/sriov_numvfs"
-            echo 1 >"$device/sriov_drivers_autoprobe"
             now=$(cat "$device/sriov_numvfs")
             [ "$now" = "$1" ] || say "it has $now VFs and not $1"
         }
+        release() { echo "$probes" >"$device/sriov_drivers_autoprobe"; }
         vf_is() {
             [ ! -e "$device/virtfn$1" ] || ip link set dev "$name" vf "$@" || say "not set: vf $*"
         }
+        # With a driver's name it is bound whether or not VFs are probed by themselves.
         bind() {
             vf=$(readlink "$device/virtfn$1") || return 0
-            vf=${vf##*/}
-            [ -z "${2:-}" ] || {
+            vf=/sys/bus/pci/devices/${vf##*/}
+            if [ -n "${2:-}" ]; then
                 [ -e "/sys/bus/pci/drivers/$2" ] || modprobe "$2"
-                echo "$2" >"/sys/bus/pci/devices/$vf/driver_override"
-            }
-            echo "$vf" >/sys/bus/pci/drivers_probe || say "vf $1 gets no driver"
+                echo "$2" >"$vf/driver_override"
+                now=$(readlink "$vf/driver") && [ "${now##*/}" != "$2" ] && echo "${vf##*/}" >"$vf/driver/unbind"
+            fi
+            echo "${vf##*/}" >/sys/bus/pci/drivers_probe
+            now=$(readlink "$vf/driver") || now=
+            [ -z "${2:-}" ] || [ "${now##*/}" = "$2" ] || say "vf $1 has the driver ${now##*/} and not $2"
         }
 
         """

@@ -7,28 +7,28 @@ extension BootRenderer {
         let all = ports.filter { $0.declared.virtualFunctions > 0 }
         var ours: [BootPort] = []
         for port in all {
-            if port.isUsed {
-                set.notes.append("\(port.label) is used by the host itself: its configuration is left alone")
+            if port.isUsed || port.hasAddress && system.network != .networkManager {
+                set.note(.ports, "\(port.label) is used by the host itself: its configuration is left alone")
             } else if let place = system.place(configuring: port) {
-                set.notes.append("\(port.label) is configured in \(place) already, and left alone")
-            } else if port.name == nil, port.mac == nil {
-                set.notes.append(
-                    "\(port.declared.identity.description): its netdev is not known here; add netdev or permanentMAC")
+                set.note(.ports, "\(port.label) is configured in \(place) already, and left alone")
+            } else if port.name == nil && port.mac == nil || !port.hasPlainName {
+                set.note(
+                    .ports,
+                    "\(port.declared.identity.description.plain): its netdev is not known here; add permanentMAC")
             } else {
                 ours.append(port)
             }
         }
         switch system.network {
         case .netplan: addNetplan(ours, to: &set)
-        case .networkManager: addNetworkManager(ours, all, to: &set)
+        case .networkManager: addNetworkManager(ours, to: &set)
         case .networkd: addNetworkd(ours, to: &set)
         case .ifupdown: addIfupdown(ours, to: &set)
         case .none:
             let who = options.startsAgent ? "the agent brings ports up" : "udev brings ports up when it makes their VFs"
-            if !ours.isEmpty { set.notes.append("nobody configures the network here that is known: \(who)") }
+            if !ours.isEmpty { set.note(.ports, "nobody configures the network here that is known: \(who)") }
         }
-        // networkd is there below netplan too, and images bring it files that match every netdev.
-        if [.netplan, .networkd].contains(system.network) { addUnmanaged(all, to: &set) }
+        addUnmanaged(all, to: &set)
     }
 
     private static let why = "ports with VFs are up and have no addresses"
@@ -36,8 +36,12 @@ extension BootRenderer {
     private func addNetplan(_ ports: [BootPort], to set: inout BootSet) {
         guard !ports.isEmpty else { return }
         let entries = ports.flatMap { port in
-            ["    \(port.label.yamlQuoted):"]
-                + (port.mac.map { ["      match: { macaddress: \"\($0)\" }"] } ?? [])
+            // Files of networkd and connections are taken in the order of their names: this one comes before those that
+            // match every port, as images of clouds have them.
+            ["    0-sluice-\(port.label):"]
+                + [
+                    port.mac.map { "      match: { macaddress: \"\($0)\" }" } ?? "      match: { name: \(port.label) }"
+                ]
                 + [
                     "      dhcp4: false", "      dhcp6: false", "      accept-ra: false", "      link-local: []",
                     "      optional: true",
@@ -75,17 +79,26 @@ extension BootRenderer {
         }
     }
 
-    /// The netdevs of VFs are for tenants.
+    /// The netdevs of VFs are for tenants, whatever matches every netdev. They are told by where they are: other VFs of
+    /// the same driver may be the host's own.
     private func addUnmanaged(_ ports: [BootPort], to set: inout BootSet) {
-        let drivers = Set(ports.compactMap(\.functionDriver)).sorted()
-        guard !drivers.isEmpty else { return }
+        let functions = ports.flatMap(\.functions)
+        guard !functions.isEmpty, ![.ifupdown, .none].contains(system.network) else { return }
+        let why = "VFs are their tenants' to configure"
+        // NetworkManager takes the word of udev's data base (NetworkManager.conf(5), 'unmanaged').
         set.files.append(
             .text(
-                "/etc/systemd/network/05-sluice-functions.network", .ports, "VFs are their tenants' to configure",
-                "[Match]\nDriver=\(drivers.joined(separator: " "))\n\n[Link]\nUnmanaged=yes\n"))
+                "/etc/udev/rules.d/84-sluice-tenants.rules", .ports, why,
+                functions.map { "SUBSYSTEM==\"net\", KERNELS==\"\($0)\", ENV{NM_UNMANAGED}=\"1\"\n" }.joined()))
+        guard system.network != .networkManager else { return }
+        let paths = functions.map { "pci-\($0)" }.joined(separator: " ")
+        set.files.append(
+            .text(
+                "/etc/systemd/network/05-sluice-functions.network", .ports, why,
+                "[Match]\nPath=\(paths)\n\n[Link]\nUnmanaged=yes\n"))
     }
 
-    private func addNetworkManager(_ ports: [BootPort], _ all: [BootPort], to set: inout BootSet) {
+    private func addNetworkManager(_ ports: [BootPort], to set: inout BootSet) {
         for port in ports {
             let match =
                 (port.name.map { ["interface-name=\($0)"] } ?? [])
@@ -109,24 +122,13 @@ extension BootRenderer {
 
                     """))
         }
-        let drivers = Set(all.compactMap(\.functionDriver)).sorted()
-        guard !drivers.isEmpty else { return }
-        set.files.append(
-            .text(
-                "/etc/NetworkManager/conf.d/60-sluice.conf", .ports, "VFs are their tenants' to configure",
-                """
-                [device-sluice]
-                match-device=\(drivers.map { "driver:\($0)" }.joined(separator: ","))
-                managed=0
-
-                """))
     }
 
     private func addIfupdown(_ ports: [BootPort], to set: inout BootSet) {
         var entries: [String] = []
         for port in ports {
             guard let name = port.name else {
-                set.notes.append("\(port.label): ifupdown knows ports by their names; add netdev to its match")
+                set.note(.ports, "\(port.label): ifupdown knows ports by their names; add netdev to its match")
                 continue
             }
             entries.append(
@@ -142,13 +144,5 @@ extension BootRenderer {
         guard !entries.isEmpty else { return }
         set.files.append(
             .text("/etc/network/interfaces.d/sluice", .ports, Self.why, entries.joined(separator: "\n")))
-    }
-}
-
-extension String {
-    /// The text as a string of YAML.
-    fileprivate var yamlQuoted: String {
-        allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || "-_".contains($0)) } && first?.isLetter ?? false
-            ? self : "\"\(replacing("\\", with: "\\\\").replacing("\"", with: "\\\""))\""
     }
 }

@@ -3,7 +3,11 @@ internal import SRIOV
 extension BootRenderer {
     /// The agent at boot, and libvirt after whoever makes the VFs.
     func addServices(to set: inout BootSet) {
-        if options.startsAgent { addAgent(to: &set) }
+        if options.startsAgent {
+            addAgent(to: &set)
+        } else if system.isAgentEnabled {
+            set.note(.functions, "somebody else has enabled the agent, which makes VFs too: systemctl disable sluiced")
+        }
         guard isForLibvirt || isWished(.libvirt) else { return }
         let makers = options.startsAgent ? "sluiced.service" : "systemd-udev-settle.service"
         for unit in system.libvirtUnits {
@@ -17,7 +21,7 @@ extension BootRenderer {
 
     private func addAgent(to set: inout BootSet) {
         guard let unit = system.agentUnit else {
-            set.notes.append("sluiced.service is not installed there: install Sluice, then sluice boot install")
+            set.note(.agent, "sluiced.service is not installed there: install Sluice, then sluice boot install")
             return
         }
         let why = "the agent makes the VFs at boot and keeps them"
