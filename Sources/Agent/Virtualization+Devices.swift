@@ -81,6 +81,8 @@ extension Virtualization {
         } catch {
             await undo(attached, leases, domain, connection, after: error)
             finishAttaching(leases)
+            // What libvirt has not answered for is looked at again when it cannot come any more.
+            work.add { $0.host = true }
             throw error
         }
         finishAttaching(leases)
@@ -113,6 +115,7 @@ extension Virtualization {
             leases.indices.contains(reached)
         {
             kept.insert(leases[reached].address)
+            state.withLock { $0.unanswered[leases[reached].id] = .now }
         }
         for element in attached.reversed() {
             let interface = DomainInterface(element: element)

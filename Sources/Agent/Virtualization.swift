@@ -67,6 +67,8 @@ final class Virtualization: Sendable {
         var isLookPlanned = false
         /// Functions that are being attached to a running domain, by UUID.
         var attaching: [PCIAddress: String] = [:]
+        /// Leases of attaches that libvirt has not answered for, and since when: it may still carry them out.
+        var unanswered: [String: ContinuousClock.Instant] = [:]
         /// Domains that something was plugged into.
         var plugged: Set<String> = []
         /// Ports of networks that are of no domain, and since when, by the network's name.
@@ -330,6 +332,8 @@ final class Virtualization: Sendable {
     /// Ends leases of starts and attaches that were cut short: libvirt was asked after they had been granted, and its
     /// domains do not have them. What a person has leased for a domain waits for its start as long as its time lasts.
     private func endCutShort(_ leases: [Lease], among domains: [Domain]) async throws {
+        let open = Set(leases.map(\.id))
+        state.withLock { state in state.unanswered = state.unanswered.filter { open.contains($0.key) } }
         for lease in leases {
             let isOurs = uri == Self.system || domains.contains { $0.uuid == lease.consumer.identifier }
             guard isOurs else { continue }
@@ -339,11 +343,15 @@ final class Virtualization: Sendable {
             // What somebody plugs into a running domain is in its document only when QEMU has it.
             case "libvirt" where runs: break
             case "libvirt": try await manager.endCutShort(lease)
-            // An attach by an agent that was killed may still wait in libvirt; our own ends what it has not attached.
-            case "agent" where lease.created < created:
-                let rest = start + Self.jobWait - .now
+            // An attach by an agent that was killed, or one that was not answered, may still wait in libvirt; our own else
+            // ends what it has not attached.
+            case "agent":
+                let unanswered = state.withLock { $0.unanswered[lease.id] }
+                guard let since = unanswered ?? (lease.created < created ? start : nil) else { continue }
+                let rest = since + Self.jobWait - .now
                 guard rest > .zero else {
                     try await manager.endCutShort(lease)
+                    state.withLock { $0.unanswered[lease.id] = nil }
                     continue
                 }
                 loop.scheduleTask(in: TimeAmount(rest) + .seconds(1)) { [work] in work.add { $0.host = true } }
