@@ -6,21 +6,6 @@ struct BootComparer {
     let records: BootRecords
     let manifest: BootManifest
 
-    /// What a file is now.
-    private struct Now {
-        var bytes: [UInt8]?
-        var link: String?
-        var text: String? { bytes.map { String(decoding: $0, as: UTF8.self) } }
-        /// Whether it can be read as text and written again without a loss.
-        var isText: Bool { bytes.map { Array(String(decoding: $0, as: UTF8.self).utf8) == $0 } ?? true }
-        var shown: String? { link.map { "→ \($0)\n" } ?? text }
-    }
-
-    private func now(_ path: String) throws(SRIOVError) -> Now {
-        if let link = try files.link(path) { return Now(bytes: nil, link: link) }
-        return Now(bytes: try files.read(path), link: nil)
-    }
-
     /// What we know a file to have been.
     private func known(_ path: String, _ copies: [BootRecords.Copy]) throws(SRIOVError) -> [[UInt8]] {
         var known: [[UInt8]] = []
@@ -30,7 +15,7 @@ struct BootComparer {
 
     /// What follows for a file that is to be there.
     func change(for file: BootFile) throws(SRIOVError) -> BootChange {
-        let now = try now(file.path)
+        let now = try files.present(file.path)
         let entry = manifest[file.path]
         var change = BootChange(
             path: file.path, topic: file.topic, action: .keep, before: now.shown, after: now.shown, file: file,
@@ -58,7 +43,7 @@ struct BootComparer {
             return change
         }
         if let link = now.link {
-            return take(.foreign, wanted(file, Now(), entry), "it is a symbolic link to \(link)")
+            return take(.foreign, wanted(file, .init(), entry), "it is a symbolic link to \(link)")
         }
         let bytes = wanted(file, now, entry)
         guard now.bytes != bytes else {
@@ -92,7 +77,7 @@ struct BootComparer {
         }
     }
 
-    private func wanted(_ file: BootFile, _ now: Now, _ entry: BootManifest.Entry?) -> [UInt8] {
+    private func wanted(_ file: BootFile, _ now: RootedFiles.Present, _ entry: BootManifest.Entry?) -> [UInt8] {
         let text: String
         switch file.content {
         case .whole(let content): text = content
@@ -107,7 +92,7 @@ struct BootComparer {
 
     /// What follows for a file that was installed and is not wanted any more.
     func removal(of entry: BootManifest.Entry) throws(SRIOVError) -> BootChange {
-        let now = try now(entry.path)
+        let now = try files.present(entry.path)
         let original = entry.original == nil ? nil : try records.read(.original, of: entry.path)
         let isOriginalLost = entry.original != nil && original == nil
         var change = BootChange(

@@ -34,6 +34,11 @@ public struct BootInstaller {
                 && obsoleteCommands.isEmpty
         }
 
+        /// The changes that are made; those of what is somebody else's only when that is forced.
+        public func doable(isForced: Bool) -> [BootChange] {
+            changes.filter { $0.action != .keep && ($0.action != .foreign || isForced) }
+        }
+
         private func isLookedAt(_ topics: some Sequence<String>) -> Bool {
             self.topics.isEmpty || topics.contains { name in self.topics.contains { $0.rawValue == name } }
         }
@@ -117,10 +122,10 @@ public struct BootInstaller {
         _ comparison: Comparison, options: BootRenderer.Options?, isForced: Bool = false,
         onKept: (String) -> Void = { _ in }
     ) throws -> [[String]] {
-        let changes = comparison.changes.filter { $0.action != .keep && ($0.action != .foreign || isForced) }
+        let changes = comparison.doable(isForced: isForced)
         let commands = comparison.followUp(changing: Set(changes.map(\.topic)))
         guard !changes.isEmpty || !commands.isEmpty || comparison.hasLeftovers else { return [] }
-        let made = try records.prepare(comparison.manifest)
+        let made = try records.prepare()
         return try files.locking(BootRecords.folder) {
             var manifest = try records.load()
             manifest.folders += made.filter { !manifest.folders.contains($0) }
@@ -158,16 +163,11 @@ public struct BootInstaller {
 
     // MARK: Steps
 
-    private func now(_ path: String) throws(SRIOVError) -> (bytes: [UInt8]?, link: String?) {
-        if let link = try files.link(path) { return (nil, link) }
-        return (try files.read(path), nil)
-    }
-
     /// Records a change, and keeps what it replaces.
     private func record(_ change: BootChange, in manifest: inout BootManifest, _ onKept: (String) -> Void) throws {
-        let (bytes, link) = try now(change.path)
-        let shown = link.map { "→ \($0)\n" } ?? bytes.map { String(decoding: $0, as: UTF8.self) }
-        guard shown == change.before else {
+        let now = try files.present(change.path)
+        let bytes = now.bytes
+        guard now.shown == change.before else {
             throw SRIOVError(
                 .foreignFile, "\(change.path) has changed since it was compared", remedy: "look again: sluice boot diff"
             )
@@ -179,7 +179,7 @@ public struct BootInstaller {
         let known = manifest[file.path]
         var entry = known ?? BootManifest.Entry(path: file.path, topic: file.topic.rawValue, kind: "", part: "")
         if known == nil {
-            entry.originalLink = link
+            entry.originalLink = now.link
             if bytes != nil, let status = try files.status(file.path) {
                 entry.original = .init(mode: status.mode, owner: status.owner, group: status.group)
             }
@@ -190,7 +190,7 @@ public struct BootInstaller {
         case .block(let block): (entry.kind, entry.part) = ("block", block)
         case .words(let words):
             // Of the words that were there already none is ours.
-            let present = SharedFile.words(of: bytes.map { String(decoding: $0, as: UTF8.self) } ?? "")
+            let present = SharedFile.words(of: now.text ?? "")
             let old = entry.part.split(separator: " ").map(String.init)
             let added = words.filter { !present.contains($0) || old.contains($0) }
             (entry.kind, entry.part) = ("words", added.joined(separator: " "))

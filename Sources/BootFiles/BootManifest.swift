@@ -166,7 +166,7 @@ struct BootRecords {
     }
 
     /// Makes the folder for records. What it returns goes with the last of them.
-    func prepare(_ manifest: BootManifest) throws(SRIOVError) -> [String] {
+    func prepare() throws(SRIOVError) -> [String] {
         let parent = Self.parent
         var made = try files.makeFolders(of: parent)
         let isParentMade = try files.entries(parent)?.isEmpty ?? true
@@ -175,7 +175,7 @@ struct BootRecords {
         let names = try files.entries(parent)
         let isLeftOver = try files.read(Self.manifest) == nil
         if isParentMade || isLeftOver && names == ["boot"] { made.append(parent) }
-        return made.filter { !manifest.folders.contains($0) }
+        return made
     }
 
     /// Removes the manifest.

@@ -90,9 +90,7 @@ public struct BootRenderer {
     }
 
     /// Whether anything is passed through: libvirt binds what it is given by itself.
-    var passesThrough: Bool {
-        !vfioDrivers.isEmpty || declared.pools.contains { ["libvirt", "openstack"].contains($0.purpose) }
-    }
+    var passesThrough: Bool { !vfioDrivers.isEmpty || isForLibvirt }
 
     /// Whether libvirt gets functions.
     var isForLibvirt: Bool { declared.pools.contains { ["libvirt", "openstack"].contains($0.purpose) } }

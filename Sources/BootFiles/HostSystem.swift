@@ -2,8 +2,6 @@ public import PCI
 
 /// What rules a host's boot: its distribution, who configures its network, and what loads its kernel.
 public struct HostSystem: Sendable, Hashable {
-    /// The name for people: `Debian GNU/Linux 13 (trixie)`.
-    public var name = "Linux"
     /// Who configures ports.
     public var network = Network.none
     /// Who gives the kernel its command line.
@@ -93,19 +91,15 @@ public struct HostSystem: Sendable, Hashable {
         guard names.contains(name) else { return nil }
         var system = HostSystem()
         system.agentUnit = "/usr/lib/systemd/system/sluiced.service"
-        let version = name.split(separator: "-").dropFirst().first.map(String.init)
         switch name.prefix(while: { $0 != "-" }) {
         case "rhel", "rocky":
-            system.name = (name.hasPrefix("rocky") ? "Rocky Linux " : "Red Hat Enterprise Linux ") + (version ?? "9")
             (system.network, system.bootLoader, system.initramfs) = (.networkManager, .grubby, .dracut)
             system.hasSELinux = true
             system.libvirtUnits = ["virtnetworkd.service", "virtqemud.service"]
         case "ubuntu":
-            system.name = "Ubuntu \(version ?? "24.04")"
             (system.network, system.bootLoader, system.initramfs) = (.netplan, .grub, .initramfsTools)
             (system.hasAppArmor, system.libvirtUnits) = (true, ["libvirtd.service"])
         default:
-            system.name = "Debian GNU/Linux \(version ?? "13")"
             (system.network, system.bootLoader, system.initramfs) = (.ifupdown, .grub, .initramfsTools)
             (system.hasAppArmor, system.libvirtUnits) = (true, ["libvirtd.service"])
         }
@@ -123,7 +117,6 @@ public struct HostSystem: Sendable, Hashable {
     ///   - skipping: Files of ours, which are no configuration of somebody else's.
     public init(reading files: any FileTree, isLive: Bool, ours: Set<String> = [], skipping: Set<String> = []) {
         let reader = SystemReader(files: files)
-        name = reader.value("PRETTY_NAME", in: "/etc/os-release") ?? "Linux"
         network = reader.network
         bootLoader = reader.bootLoader
         initramfs = reader.initramfs
@@ -177,12 +170,6 @@ struct SystemReader {
     func lines(_ path: String) -> [Substring] { text(path)?.split(separator: "\n") ?? [] }
 
     private func names(_ path: String) -> [String] { ((try? files.entries(path)) ?? nil)?.sorted() ?? [] }
-
-    /// The value of a NAME=value line, without quotes.
-    func value(_ name: String, in path: String) -> String? {
-        lines(path).first { $0.hasPrefix("\(name)=") }
-            .map { String($0.dropFirst(name.utf8.count + 1)).trimming { "\"'".contains($0) } }
-    }
 
     private static let unitFolders = [
         "/etc/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system",
@@ -290,15 +277,5 @@ struct SystemReader {
         }
         for path in paths + ["/etc/network/interfaces"] where !skipping.contains(path) { found[path] = text(path) }
         return found
-    }
-}
-
-extension String {
-    /// The text without certain characters at its ends.
-    func trimming(_ isTrimmed: (Character) -> Bool) -> String {
-        var text = self[...]
-        while let first = text.first, isTrimmed(first) { text.removeFirst() }
-        while let last = text.last, isTrimmed(last) { text.removeLast() }
-        return String(text)
     }
 }

@@ -10,10 +10,20 @@ struct RootedFiles {
 
     /// What a file is.
     struct Status {
-        var isLink: Bool
         var mode: UInt32
         var owner: UInt32
         var group: UInt32
+    }
+
+    /// What is at a path: a file or a symbolic link.
+    struct Present {
+        var bytes: [UInt8]?
+        var link: String?
+        var text: String? { bytes.map { String(decoding: $0, as: UTF8.self) } }
+        /// Whether it can be read as text and written again without a loss.
+        var isText: Bool { bytes.map { Array(String(decoding: $0, as: UTF8.self).utf8) == $0 } ?? true }
+        /// It as text; a link's is `→ TARGET`.
+        var shown: String? { link.map { "→ \($0)\n" } ?? text }
     }
 
     private func failure(_ what: String, _ path: String) -> SRIOVError {
@@ -58,7 +68,7 @@ struct RootedFiles {
                 throw failure("look at", path)
             }
             return Status(
-                isLink: status.st_mode & S_IFMT == S_IFLNK, mode: status.st_mode & 0o7777, owner: status.st_uid,
+                mode: status.st_mode & 0o7777, owner: status.st_uid,
                 group: status.st_gid)
         } ?? nil
     }
@@ -87,6 +97,12 @@ struct RootedFiles {
                 throw SRIOVError(.bootFile, "\(root)\(path) is larger than a configuration file can be (1 MiB)")
             }
         }
+    }
+
+    /// What is at a path; a link is not followed.
+    func present(_ path: String) throws(SRIOVError) -> Present {
+        if let link = try link(path) { return Present(bytes: nil, link: link) }
+        return Present(bytes: try read(path), link: nil)
     }
 
     /// The names in a folder, in order; nil when there is no such folder.

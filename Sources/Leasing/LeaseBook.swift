@@ -34,17 +34,20 @@ struct LeaseBook: Sendable {
         _ = noteForeignUse()
     }
 
+    /// The states in which a lease's function is its consumer's, or about to be.
+    private static let standing: Set<LeaseState> = [.reserved, .preparing, .active]
+
     /// Remembers that the function of a lease was removed. What is on its way back is cleaned, whichever is there then.
     mutating func noteRemoval(at address: PCIAddress) {
         guard let lease = pools.member(at: address).flatMap({ open[$0.identity] }).flatMap({ leases[$0] }),
-            [.reserved, .preparing, .active].contains(lease.state)
+            Self.standing.contains(lease.state)
         else { return }
         vanished.insert(lease.id)
     }
 
     /// Takes over a lease as the ledger has it.
     mutating func store(_ lease: Lease) {
-        if ![.reserved, .preparing, .active].contains(lease.state) { vanished.remove(lease.id) }
+        if !Self.standing.contains(lease.state) { vanished.remove(lease.id) }
         let key = leases[lease.id]?.idempotencyKey
         if let key, lease.idempotencyKey == nil {
             byKey[key]?.removeAll { $0 == lease.id }

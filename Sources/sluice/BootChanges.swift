@@ -11,9 +11,7 @@ struct BootChanges {
     var isForced = false
 
     /// What is done.
-    var doable: [BootChange] {
-        comparison.changes.filter { $0.action != .keep && (isForced || $0.action != .foreign) }
-    }
+    var doable: [BootChange] { comparison.doable(isForced: isForced) }
     /// The commands that follow.
     var commands: [[String]] { comparison.followUp(changing: Set(doable.map(\.topic))) }
     var foreign: [BootChange] { comparison.changes.filter { $0.action == .foreign } }

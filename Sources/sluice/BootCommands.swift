@@ -65,7 +65,7 @@ struct BootRender: ParsableCommand {
     }
 
     func run() throws {
-        let set = try options.render(for: system.flatMap(HostSystem.named)).set.only(options.topics)
+        let set = try options.render(for: system.flatMap(HostSystem.named)).set
         switch format.output {
         case .json, .yaml: try Output.encode(BootSetView(set), as: format.output)
         case .name: for file in set.files { Output.line(file.path) }
@@ -133,7 +133,7 @@ struct BootDiff: ParsableCommand {
     func run() throws {
         let (set, _) = try options.render()
         let comparison = try options.installer.compare(with: set, topics: options.topics)
-        BootChanges(comparison: comparison, notes: set.only(options.topics).notes).show(isBrief: false)
+        BootChanges(comparison: comparison, notes: set.notes).show(isBrief: false)
         if !comparison.isDone { throw Status.changes }
     }
 }
@@ -156,7 +156,7 @@ struct BootInstall: ParsableCommand {
         let (set, rendering) = try options.render()
         try how.carryOut(
             options, try options.installer.compare(with: set, topics: options.topics), rendering,
-            set.only(options.topics).notes)
+            set.notes)
     }
 }
 

@@ -58,7 +58,7 @@ struct BootOptions: ParsableArguments {
     var topics: Set<BootTopic> { Set(only) }
     var installer: BootInstaller { BootInstaller(root: isLive ? "" : root ?? "") }
 
-    /// What the host is to have, and how that was rendered. What was chosen at the last installation holds on.
+    /// What the host is to have of the chosen topics, and how that was rendered. What was chosen at the last installation holds on.
     func render(for system: HostSystem? = nil) throws -> (set: BootSet, options: BootRenderer.Options) {
         let files = ImageFiles(root: isLive ? "" : root ?? "")
         let declared = try declaredHost(files)
@@ -76,7 +76,7 @@ struct BootOptions: ParsableArguments {
         let renderer = BootRenderer(
             declared: declared, ports: ports, system: system, options: options,
             otherSerials: BootRenderer.otherSerials(declared, on: host, files: files))
-        return (renderer.render(), options)
+        return (renderer.render().only(topics), options)
     }
 
     private func declaredHost(_ files: ImageFiles) throws -> DeclaredHost {
