@@ -89,7 +89,7 @@ public struct Daemon: Sendable {
         let api = API(keeper: keeper, virtualizations: virtualizations, changeUIDs: options.changeUIDs)
         let watch = HostWatch(
             triggers: triggers, messages: keeper.messages, onRemoval: { manager.functionRemoved(at: $0) },
-            logger: logger)
+            isUseExpected: { virtualizations.contains { $0.isNodeUseExpected() } }, logger: logger)
         try await withThrowingTaskGroup(of: End.self) { tasks in
             tasks.addTask {
                 try await watch.run()

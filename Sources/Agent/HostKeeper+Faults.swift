@@ -21,6 +21,19 @@ extension HostKeeper {
         let facts = HostFacts(reading: kernel.files, log: messages.lines)
         state.withLock { state in
             let plan = state.facts.plan
+            (state.facts, state.factsRead) = (facts, .now)
+            state.facts.plan = plan
+        }
+    }
+
+    /// The same after an event of the host, which changes no file: those are read again after a minute only.
+    func updateFacts() {
+        let (known, age) = state.withLock { ($0.facts, $0.factsRead.duration(to: .now)) }
+        guard age < .seconds(60) else { return readFacts() }
+        var facts = known
+        facts.update(reading: kernel.files, log: messages.lines)
+        state.withLock { state in
+            let plan = state.facts.plan
             state.facts = facts
             state.facts.plan = plan
         }

@@ -52,6 +52,8 @@ final class HostKeeper: Sendable {
         var models: Set<PCIModel> = []
         /// What faults are told from beside the host itself.
         var facts = HostFacts()
+        /// When the files among them were read.
+        var factsRead = ContinuousClock.now
         /// The faults that were told of, and their titles.
         var told: [FaultKey: String]?
         /// When the look at the host that is under way began; the health check looks at it.
@@ -167,7 +169,7 @@ final class HostKeeper: Sendable {
         if reasons.reload { return await reload() }
         if reasons.host { return await refresh() }
         if reasons.facts {
-            try? await blocking { [self] in readFacts() }
+            try? await blocking { [self] in updateFacts() }
             await tellFaults()
         }
         for link in reasons.settings where await isDrifted(link) { return await refresh() }
@@ -256,7 +258,7 @@ final class HostKeeper: Sendable {
             manager.update(host: host, pools: pools)
             onPools()
             readNames(of: host)
-            readFacts()
+            if isStart { readFacts() } else { updateFacts() }
             return host
         }
         metrics.hostRead()

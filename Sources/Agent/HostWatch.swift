@@ -50,6 +50,8 @@ struct HostWatch: Sendable {
     let messages: KernelMessages
     /// Takes the address of a PCI function that the kernel has removed.
     let onRemoval: @Sendable (PCIAddress) -> Void
+    /// Whether libvirt is starting a QEMU, which opens nodes; when that is over it is looked anyway.
+    let isUseExpected: @Sendable () -> Bool
     let logger: Logger
 
     /// Runs until it is cancelled.
@@ -162,11 +164,14 @@ struct HostWatch: Sendable {
 
     /// Who opens and closes VFIO's nodes: no other event tells that somebody has taken a function or let go of it.
     private func watchNodes() async throws {
-        let triggers = triggers
+        let (triggers, isUseExpected) = (triggers, isUseExpected)
         let failures = AsyncStream<PCIError>.makeStream()
         let hasStarted = startThread {
             do throws(PCIError) {
-                try NodeMonitor.run(["/dev/vfio", "/dev/vfio/devices"]) { triggers.add { $0.host = true } }
+                try NodeMonitor.run(["/dev/vfio", "/dev/vfio/devices"]) {
+                    // A look at everything would take the processors from it.
+                    if !isUseExpected() { triggers.add { $0.host = true } }
+                }
             } catch {
                 failures.continuation.yield(error)
             }

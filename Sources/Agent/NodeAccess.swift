@@ -86,11 +86,15 @@ enum NodeAccess {
     /// Whether qemu.conf says `dynamic_ownership = 0`; the last line counts.
     private static var isOwnershipStatic: Bool {
         let text = (try? LiveFileTree().wholeText("/etc/libvirt/qemu.conf")) ?? nil
-        let values = (text ?? "").split(separator: "\n").compactMap { line -> Substring? in
-            let parts = line.split(separator: "=", maxSplits: 1).map { $0.filter { !$0.isWhitespace } }
-            return parts.count == 2 && parts[0] == "dynamic_ownership" ? parts[1][...] : nil
+        // A thousand lines of comments: looked at as bytes.
+        let values = (text ?? "").utf8.split(separator: UInt8(ascii: "\n")).compactMap { line -> Bool? in
+            let line = line.drop { $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\t") }
+            guard line.starts(with: "dynamic_ownership".utf8) else { return nil }
+            let parts = Substring(line).split(separator: "=", maxSplits: 1).map { $0.filter { !$0.isWhitespace } }
+            guard parts.count == 2, parts[0] == "dynamic_ownership" else { return nil }
+            return parts[1].hasPrefix("0")
         }
-        return values.last?.hasPrefix("0") ?? false
+        return values.last ?? false
     }
 
     /// `+64055:+64055`

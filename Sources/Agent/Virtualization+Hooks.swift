@@ -19,7 +19,7 @@ extension Virtualization {
             await endLeftovers(of: domain.uuid)
             state.withLock {
                 $0.starting.insert(domain.uuid)
-                $0.startsAnswered.remove(domain.uuid)
+                $0.startsAnswered[domain.uuid] = nil
                 $0.wishes[domain.uuid] = domain.wishes
             }
             let pools = state.withLock { $0.pools }
@@ -37,25 +37,29 @@ extension Virtualization {
             try await steer(domain)
         case .domainStarts(let domain):
             endSteering(of: domain.uuid)
+            await giveBackKept()
             let host = manager.observedHost
             try await reading { try NodeAccess.check(domain, on: host) }
             // libvirt has set MAC and VLAN, and knows nothing of the rest.
             try await manager.restoreSettings(of: Consumer(.domain, domain.uuid))
-            state.withLock { _ = $0.startsAnswered.insert(domain.uuid) }
+            state.withLock { $0.startsAnswered[domain.uuid] = .now }
         case .domainReleased(let domain):
             endSteering(of: domain.uuid)
-            state.withLock { state in
+            let hasIgnoredUse = state.withLock { state in
+                defer { state.hasIgnoredUse = false }
                 state.starting.remove(domain.uuid)
-                state.startsAnswered.remove(domain.uuid)
+                state.startsAnswered[domain.uuid] = nil
                 state.wishes[domain.uuid] = nil
                 state.announced = state.announced.filter { $0.value != domain.uuid }
                 // Its document in our memory is that of before.
                 for index in state.domains.indices where state.domains[index].uuid == domain.uuid {
                     state.domains[index].live = nil
                 }
+                return state.hasIgnoredUse
             }
             try await manager.end(Consumer(.domain, domain.uuid), because: "the domain has ended")
             work.add { $0.host = true }
+            if hasIgnoredUse { onChange() }
         case .portCreated(let port, _):
             guard !port.isOurs, let address = port.address else { return }
             try await take(address, for: port.ownerUUID, mac: port.mac, vlan: port.vlan)

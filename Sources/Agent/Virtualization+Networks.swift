@@ -77,6 +77,7 @@ extension Virtualization {
         }
         state.withLock {
             $0.networkFacts = facts
+            $0.kept = [:]
             $0.pools = Dictionary(names, uniquingKeysWith: { first, _ in first })
             $0.lists = Dictionary(lists, uniquingKeysWith: { first, _ in first })
         }

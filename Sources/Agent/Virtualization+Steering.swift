@@ -15,7 +15,6 @@ struct Steering: Sendable {
     var uuid: String
     /// What it is to get and has not got yet.
     var expected: Set<PCIAddress>
-
     /// The functions of a list that interfaces get, in the order in which libvirt gives them out: each interface the next
     /// one of a port that its group has left; nil when the list ends before.
     static func sequence(
@@ -65,7 +64,7 @@ extension Virtualization {
             let choices = try await choices(for: domain, pools, beside: ports)
             let expected = choices.values.reduce(into: Set<PCIAddress>()) { $0.formUnion($1) }
             state.withLock { $0.steering = Steering(number: number, uuid: domain.uuid, expected: expected) }
-            loop.scheduleTask(in: Self.patience) { [weak self] in self?.endSteering { $0.number == number } }
+            loop.scheduleTask(in: Self.patience) { [weak self] in self?.endSteering(where: { $0.number == number }) }
             guard let connection else { return endSteering(of: domain.uuid) }
             for (network, chosen) in choices.sorted(by: { $0.key < $1.key }) {
                 await clear(network, ports[network] ?? [], for: chosen, number, connection)
@@ -199,6 +198,7 @@ extension Virtualization {
             for address in list[..<last] where !chosen.contains(address) && !taken.contains(address) {
                 // Its time may be over, and the turn another's.
                 guard state.withLock({ $0.steering?.number == number }) else { return }
+                state.withLock { _ = $0.kept[network, default: []].insert(address) }
                 try await connection.claim(NetworkPort(keeping: address), of: network)
             }
         } catch {
@@ -217,17 +217,40 @@ extension Virtualization {
             }
             return state.steering?.expected.isEmpty ?? false
         }
-        if isLast { endSteering(of: uuid) }
+        // What was kept from libvirt is given back by a hook that comes when QEMU starts: here libvirt waits with its
+        // network, and a look at everything would take the processors from QEMU.
+        if isLast { endSteering(of: uuid, isDone: true) }
+    }
+
+    /// Gives back at once what was kept from libvirt for a start. Whoever has the turn now does that when it ends.
+    func giveBackKept() async {
+        guard networkTurn.enterIfFree() else { return }
+        defer { networkTurn.leave() }
+        let (kept, connection) = state.withLock { state in
+            defer { state.kept = [:] }
+            return (state.kept, state.connection)
+        }
+        guard let connection else { return }
+        for (network, addresses) in kept {
+            for address in addresses.sorted() {
+                do throws(LibvirtError) {
+                    try await connection.unclaim(port: NetworkPort.uuid(keeping: address), of: network)
+                } catch {
+                    logger.info("network \(network): \(error.message)")
+                    work.add { $0.host = true }
+                }
+            }
+        }
     }
 
     /// Lets others have their turn: a domain has what was chosen for it, or will not get it.
-    func endSteering(of uuid: String) {
+    func endSteering(of uuid: String, isDone: Bool = false) {
         state.withLock { $0.startNumbers[uuid] = nil }
-        endSteering { $0.uuid == uuid }
+        endSteering(isDone: isDone) { $0.uuid == uuid }
     }
 
     /// Lets others have their turn, when it is a certain start that has it.
-    func endSteering(where isMeant: (Steering) -> Bool = { _ in true }) {
+    func endSteering(isDone: Bool = false, where isMeant: (Steering) -> Bool = { _ in true }) {
         let ended = state.withLock { state -> Steering? in
             guard let steering = state.steering, isMeant(steering) else { return nil }
             state.steering = nil
@@ -237,6 +260,6 @@ extension Virtualization {
         manager.endPromises(to: Consumer(.domain, ended.uuid))
         networkTurn.leave()
         // What was kept from libvirt is given back.
-        work.add { $0.host = true }
+        if !isDone { work.add { $0.host = true } }
     }
 }

@@ -20,7 +20,7 @@ final class Virtualization: Sendable {
     let isObserveOnly: Bool
     let loop: any EventLoop
     /// Tells that a domain has come or gone: who holds what is to be looked at.
-    private let onChange: @Sendable () -> Void
+    let onChange: @Sendable () -> Void
     /// Reasons to look at domains and networks.
     let work: Triggers
     /// Whether it is followed whatever the pools are for.
@@ -45,8 +45,10 @@ final class Virtualization: Sendable {
         var hasLooked = false
         /// Domains between the first hook of their start and the last of their end, by UUID.
         var starting: Set<String> = []
-        /// Those of them whose last hook before they run has been answered.
-        var startsAnswered: Set<String> = []
+        /// Those of them whose last hook before they run has been answered, and when.
+        var startsAnswered: [String: ContinuousClock.Instant] = [:]
+        /// Whether nodes were opened or closed meanwhile, and nobody has looked.
+        var hasIgnoredUse = false
         /// What is wished for the interfaces of such domains, by UUID and MAC address.
         var wishes: [String: [String: InterfaceWish]] = [:]
         /// The pools of networks that are ours, by the networks' names.
@@ -61,6 +63,10 @@ final class Virtualization: Sendable {
         var startNumbers: [String: UInt64] = [:]
         /// The start that chooses what it gets of networks.
         var steering: Steering?
+        /// What is kept from libvirt while a domain gets its own, by the network's name.
+        var kept: [String: Set<PCIAddress>] = [:]
+        /// Whether an event has been told of that is about to be looked after.
+        var isLookDue = false
         /// How often it was looked in vain whether domains have opened what they have.
         var looksForOpening = 0
         /// Whether it is going to be looked again.
@@ -112,6 +118,16 @@ final class Virtualization: Sendable {
             state.starting.contains(uuid) || state.attaching[address] == uuid
                 || state.domains.contains { $0.uuid == uuid && $0.live?.functions.contains(address) ?? false }
                 || !state.hasLooked && state.written[uuid]?.contains(address) ?? false
+        }
+    }
+
+    /// Whether libvirt is starting a QEMU: that it opens what it has is no news, and what becomes of it libvirt tells.
+    func isNodeUseExpected() -> Bool {
+        let now = ContinuousClock.now
+        return state.withLock { state in
+            let isExpected = state.startsAnswered.values.contains { now - $0 < .seconds(20) }
+            if isExpected { state.hasIgnoredUse = true }
+            return isExpected
         }
     }
 
@@ -179,16 +195,18 @@ final class Virtualization: Sendable {
             // A start that was under way has ended with the daemon. What ran still runs, and the daemon will set its VFs
             // as they were when it finds that it has not: until it has been asked again, it has it.
             state.starting = []
-            state.startsAnswered = []
+            state.startsAnswered = [:]
             state.wishes = [:]
             state.announced = [:]
             state.startNumbers = [:]
+            state.kept = [:]
             state.strays = [:]
             defer { state.departures = [:] }
             return state.departures.values.flatMap(\.self)
         }
         for promise in waiting { promise.succeed(false) }
         endSteering()
+        onChange()
     }
 
     private func take(_ event: LibvirtEvent) {
@@ -198,7 +216,16 @@ final class Virtualization: Sendable {
         case .deviceAdded(let uuid, _): state.withLock { _ = $0.plugged.insert(uuid) }
         default: break
         }
-        work.add { $0.host = true }
+        // A start tells of itself several times, and libvirt is not done with it yet: one look a little later is enough.
+        let isFirst = state.withLock { state in
+            defer { state.isLookDue = true }
+            return !state.isLookDue
+        }
+        guard isFirst else { return }
+        loop.scheduleTask(in: .milliseconds(200)) { [weak self] in
+            self?.state.withLock { $0.isLookDue = false }
+            self?.work.add { $0.host = true }
+        }
     }
 
     private func depart(_ departure: Departure, _ hasLeft: Bool) {
@@ -271,11 +298,13 @@ final class Virtualization: Sendable {
         let hasChanged = state.withLock { state in
             defer { (state.domains, state.hasLooked) = (domains, true) }
             // From here on what they have is told by what they are, not by their having been started.
-            for domain in domains where domain.isActive && answered.contains(domain.uuid) {
+            for domain in domains where domain.isActive && answered[domain.uuid] != nil {
                 state.starting.remove(domain.uuid)
-                state.startsAnswered.remove(domain.uuid)
+                state.startsAnswered[domain.uuid] = nil
             }
-            return !state.hasLooked || used(state.domains) != now
+            guard !state.hasLooked || used(state.domains) != now else { return false }
+            state.hasIgnoredUse = false
+            return true
         }
         // Who holds what is to be looked at, and the leases with it: what was unplugged or has ended comes back.
         if hasChanged { onChange() }
@@ -304,12 +333,7 @@ final class Virtualization: Sendable {
     /// Sees to it that it is looked again while a domain has not opened what it has: QEMU does that a while after libvirt
     /// has listed the domain, and when it ends before, libvirt tells of neither start nor end.
     private func awaitOpening(by domains: [Domain]) {
-        let host = manager.observedHost
-        let isAwaited = domains.contains { domain in
-            domain.live?.functions.contains { address in
-                host[address].map { !$0.holders.contains(where: \.isDomain) } ?? false
-            } ?? false
-        }
+        let isAwaited = isOpeningAwaited(by: domains)
         let delay = state.withLock { state -> Int64? in
             guard isAwaited else {
                 state.looksForOpening = 0
@@ -323,9 +347,25 @@ final class Virtualization: Sendable {
         }
         guard let delay else { return }
         loop.scheduleTask(in: .seconds(delay)) { [weak self] in
-            self?.state.withLock { $0.isLookPlanned = false }
-            self?.onChange()
-            self?.work.add { $0.host = true }
+            guard let self else { return }
+            let domains = state.withLock { state in
+                state.isLookPlanned = false
+                return state.domains
+            }
+            // Most often the host has been looked at since.
+            guard isOpeningAwaited(by: domains) else { return state.withLock { $0.looksForOpening = 0 } }
+            onChange()
+            work.add { $0.host = true }
+        }
+    }
+
+    /// Whether a domain that runs has something that nobody has been seen to have opened.
+    private func isOpeningAwaited(by domains: [Domain]) -> Bool {
+        let host = manager.observedHost
+        return domains.contains { domain in
+            domain.live?.functions.contains { address in
+                host[address].map { !$0.holders.contains(where: \.isDomain) } ?? false
+            } ?? false
         }
     }
 

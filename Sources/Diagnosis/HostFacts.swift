@@ -107,22 +107,28 @@ public struct HostFacts: Sendable {
         commandLine = whole("/proc/cmdline")?.split(whereSeparator: \.isWhitespace).map(String.init)
         iommuTables = names("/sys/firmware/acpi/tables")?.filter { ["DMAR", "IVRS", "IORT"].contains($0) }.sorted()
         processorFlags = (try? ProcessorFlags.read(files)) ?? nil
-        groups = (try? PCIReader(files: files).iommuGroups()) ?? []
         allowsUnsafeInterrupts = text(Self.unsafeInterrupts) == "Y"
         hasVFIO = (try? KernelModules(files: files).has("vfio-pci")) ?? nil
         // `none [integrity] confidentiality`
         lockdown = text("/sys/kernel/security/lockdown")?.split(separator: " ").first { $0.hasPrefix("[") }
             .map { String($0.dropFirst().dropLast()) }
-        // They are there as long as the module br_netfilter is.
-        bridgeFilters = ["bridge-nf-call-iptables", "bridge-nf-call-ip6tables", "bridge-nf-call-arptables"]
-            .filter { text("\(Self.bridgeFolder)/\($0)") == "1" }
-        let recorded = whole(RelevantLog.path)?.split(separator: "\n").map(String.init)
-        self.log = (log ?? recorded ?? []).filter(RelevantLog.isRelevant)
         configuration = ConfigurationFiles.lines(in: files)
         isConfigurationWhole = ConfigurationFiles.areReadable(in: files)
-        libvirtRecords = names(LibvirtRecords.folder)?.sorted() ?? []
         hasSystemd = names("/run/systemd/system") != nil
         startsAgent = !((try? StartedUnits.byFolder(files)) ?? []).isEmpty
+        let recorded = whole(RelevantLog.path)?.split(separator: "\n").map(String.init)
+        update(reading: files, log: (log ?? recorded ?? []).filter(RelevantLog.isRelevant))
+    }
+
+    /// Reads what the host's events change, and leaves its configuration as it was. The log has only messages that concern
+    /// VFs.
+    public mutating func update(reading files: any FileTree, log: [String]) {
+        groups = (try? PCIReader(files: files).iommuGroups()) ?? []
+        // They are there as long as the module br_netfilter is.
+        bridgeFilters = ["bridge-nf-call-iptables", "bridge-nf-call-ip6tables", "bridge-nf-call-arptables"]
+            .filter { (try? files.text("\(Self.bridgeFolder)/\($0)")) == "1" }
+        self.log = log
+        libvirtRecords = ((try? files.entries(LibvirtRecords.folder)) ?? nil)?.sorted() ?? []
     }
 
     package static let bridgeFolder = "/proc/sys/net/bridge"

@@ -97,7 +97,7 @@ public struct NetworkPort: Sendable, Hashable {
     /// The document's root.
     public var element: XMLElement
 
-    /// The owner of ports that keep functions out of a network's hands.
+    /// The owner of ports that keep functions out of a network's hands; sluice-libvirt-hook knows it too.
     public static let ownOwner = (name: "sluice", uuid: "736c7569-6365-4000-8000-000000000000")
 
     /// Reads a document. Throws `libvirt.malformed`.
@@ -130,7 +130,7 @@ public struct NetworkPort: Sendable, Hashable {
     }
 
     /// A UUID that says what it is: the owner's, with the function's address at the end.
-    private static func uuid(keeping address: PCIAddress) -> String {
+    public static func uuid(keeping address: PCIAddress) -> String {
         func digits(_ value: some BinaryInteger, _ count: Int) -> String {
             let text = String(UInt64(value), radix: 16)
             return String(repeating: "0", count: max(0, count - text.count)) + text
