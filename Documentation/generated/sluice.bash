@@ -481,7 +481,7 @@ _sluice_lease_acquire() {
     repeating_flags=()
     non_repeating_flags=(--trust --no-trust --spoof-check --no-spoof-check --explain --version -h --help)
     repeating_options=()
-    non_repeating_options=(--socket --state -f --file --output -o --pool --function --count --for --numa-node --cpus --near --numa --spread --anti-affinity --driver --mac --vlan --vlan-qos --max-tx-rate --ttl --idempotency-key)
+    non_repeating_options=(--socket --state -f --file --output -o --pool --function --count --for --numa-node --cpus --near --numa --spread --anti-affinity --driver --mac --vlan --vlan-qos --vlan-protocol --max-tx-rate --min-tx-rate --link-state --ttl --idempotency-key)
     __sluice_offer_flags_options 0
 
     # Offer option value completions
@@ -544,7 +544,16 @@ _sluice_lease_acquire() {
     '--vlan-qos')
         return
         ;;
+    '--vlan-protocol')
+        return
+        ;;
     '--max-tx-rate')
+        return
+        ;;
+    '--min-tx-rate')
+        return
+        ;;
+    '--link-state')
         return
         ;;
     '--ttl')
@@ -747,7 +756,7 @@ _sluice_vm_attach() {
     repeating_flags=()
     non_repeating_flags=(--live --config --trust --no-trust --spoof-check --no-spoof-check --version -h --help)
     repeating_options=()
-    non_repeating_options=(--socket --state --output -o --pool --count --spread --numa --mac --vlan --vlan-qos --max-tx-rate --failover)
+    non_repeating_options=(--socket --state --output -o --pool --count --spread --numa --mac --vlan --vlan-qos --vlan-protocol --max-tx-rate --min-tx-rate --link-state --failover)
     __sluice_offer_flags_options 1
 
     # Offer option value completions
@@ -785,7 +794,16 @@ _sluice_vm_attach() {
     '--vlan-qos')
         return
         ;;
+    '--vlan-protocol')
+        return
+        ;;
     '--max-tx-rate')
+        return
+        ;;
+    '--min-tx-rate')
+        return
+        ;;
+    '--link-state')
         return
         ;;
     '--failover')
@@ -1002,7 +1020,7 @@ _sluice_doctor() {
         return
         ;;
     '--explain')
-        __sluice_add_completions -W 'access.selinux'$'\n''access.staticOwnership'$'\n''access.vfioNode'$'\n''boot.notPersistent'$'\n''bridge.filtered'$'\n''device.hung'$'\n''domain.alias'$'\n''domain.cachingMode'$'\n''domain.cannotMigrate'$'\n''domain.memoryLocked'$'\n''domain.noPorts'$'\n''host.lockedDown'$'\n''host.noIOMMU'$'\n''host.noInterruptRemapping'$'\n''host.noVFIO'$'\n''host.noVirtualization'$'\n''host.unsafeInterrupts'$'\n''iommu.groupNotViable'$'\n''iommu.reservedRegion'$'\n''lease.lost'$'\n''libvirt.staleRecord'$'\n''network.inactive'$'\n''network.stale'$'\n''openstack.portBinding'$'\n''pf.down'$'\n''pf.drift'$'\n''pf.driver'$'\n''pf.eswitchMode'$'\n''pf.fewerVFs'$'\n''pf.noCarrier'$'\n''pf.noMemorySpace'$'\n''pf.noVFs'$'\n''pf.otherMaker'$'\n''pf.vfsInTheWay'$'\n''pool.exhausted'$'\n''storage.takenAtBoot'$'\n''vf.drift'$'\n''vf.driver'$'\n''vf.held'$'\n''vf.linkDisabled'$'\n''vf.noReset'$'\n''vf.notVirtual'$'\n''vf.portProfile'$'\n''vf.quarantined'$'\n''vf.settingRefused'$'\n''vf.slowMemory'$'\n''vf.vlanTrunk'
+        __sluice_add_completions -W 'access.selinux'$'\n''access.staticOwnership'$'\n''access.vfioNode'$'\n''boot.notPersistent'$'\n''boot.order'$'\n''bridge.filtered'$'\n''device.hung'$'\n''domain.alias'$'\n''domain.cachingMode'$'\n''domain.cannotMigrate'$'\n''domain.memoryLocked'$'\n''domain.noPorts'$'\n''host.lockedDown'$'\n''host.noIOMMU'$'\n''host.noInterruptRemapping'$'\n''host.noVFIO'$'\n''host.noVirtualization'$'\n''host.unsafeInterrupts'$'\n''iommu.groupNotViable'$'\n''iommu.reservedRegion'$'\n''lease.lost'$'\n''libvirt.staleRecord'$'\n''network.inactive'$'\n''network.stale'$'\n''openstack.portBinding'$'\n''pf.down'$'\n''pf.drift'$'\n''pf.driver'$'\n''pf.eswitchMode'$'\n''pf.fewerVFs'$'\n''pf.noCarrier'$'\n''pf.noMemorySpace'$'\n''pf.noVFs'$'\n''pf.otherMaker'$'\n''pf.vfsInTheWay'$'\n''pool.exhausted'$'\n''storage.takenAtBoot'$'\n''vf.drift'$'\n''vf.driver'$'\n''vf.held'$'\n''vf.linkDisabled'$'\n''vf.managed'$'\n''vf.noReset'$'\n''vf.notVirtual'$'\n''vf.portProfile'$'\n''vf.quarantined'$'\n''vf.settingRefused'$'\n''vf.slowMemory'$'\n''vf.vlanTrunk'
         return
         ;;
     esac
@@ -1163,11 +1181,19 @@ _sluice_snapshot() {
     repeating_flags=()
     non_repeating_flags=(--version -h --help)
     repeating_options=()
-    non_repeating_options=(-f --file)
+    non_repeating_options=(--socket --state -f --file)
     __sluice_offer_flags_options 0
 
     # Offer option value completions
     case "${prev}" in
+    '--socket')
+        __sluice_add_completions -f
+        return
+        ;;
+    '--state')
+        __sluice_add_completions -d
+        return
+        ;;
     '-f'|'--file')
         __sluice_add_completions -f
         return

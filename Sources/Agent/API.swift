@@ -189,6 +189,7 @@ struct API: Sendable {
         case .plans: return try await plan(request)
         case .applies: return try await apply(request)
         case .virtual(let resource): return try await perform(resource, request)
+        case .facts: return try Self.response(AgentFacts(keeper.facts))
         case .faults: return try Self.response(await keeper.currentFaults().map(FaultView.init))
         }
     }

@@ -53,7 +53,7 @@ public struct Daemon: Sendable {
         let virtualWork = (options.libvirt ?? [Virtualization.system]).map { _ in Triggers() }
         let ledger = try Ledger(in: options.state) { transitions, notes in
             hub.publish(transitions, notes)
-            if !transitions.isEmpty { for work in virtualWork { work.add() } }
+            if !transitions.isEmpty { for work in virtualWork { work.add { $0.pools = true } } }
         }
         let last = try ledger.reader.lastNumbers()
         hub.start(at: EventPosition(transition: last.transition, note: last.note))
@@ -66,7 +66,8 @@ public struct Daemon: Sendable {
             onHolderGone: { triggers.add { $0.host = true } })
         let keeper = HostKeeper(
             kernel: kernel, manager: manager, ledger: ledger, declared: declared, hub: hub, work: work,
-            onPools: { for work in virtualWork { work.add() } }, options: options, logger: logger, loop: loop)
+            onPools: { for work in virtualWork { work.add { $0.pools = true } } }, options: options, logger: logger,
+            loop: loop)
         keeper.readNames(of: host)
         keeper.readFacts()
         let logger = logger
@@ -89,7 +90,7 @@ public struct Daemon: Sendable {
         let api = API(keeper: keeper, virtualizations: virtualizations, changeUIDs: options.changeUIDs)
         let watch = HostWatch(
             triggers: triggers, messages: keeper.messages, onRemoval: { manager.functionRemoved(at: $0) },
-            isUseExpected: { virtualizations.contains { $0.isNodeUseExpected() } }, logger: logger)
+            isUseExpected: { node in virtualizations.contains { $0.isUseExpected(of: node) } }, logger: logger)
         try await withThrowingTaskGroup(of: End.self) { tasks in
             tasks.addTask {
                 try await watch.run()

@@ -28,19 +28,18 @@ extension HostKeeper {
 
     /// The same after an event of the host, which changes no file: those are read again after a minute only.
     func updateFacts() {
-        let (known, age) = state.withLock { ($0.facts, $0.factsRead.duration(to: .now)) }
-        guard age < .seconds(60) else { return readFacts() }
-        var facts = known
-        facts.update(reading: kernel.files, log: messages.lines)
-        state.withLock { state in
-            let plan = state.facts.plan
-            state.facts = facts
-            state.facts.plan = plan
+        guard state.withLock({ $0.factsRead.map { $0.duration(to: .now) < .seconds(60) } ?? false }) else {
+            return readFacts()
         }
+        let now = HostFacts.Changing(reading: kernel.files, log: messages.lines)
+        state.withLock { $0.facts.take(now) }
     }
 
     /// What is wrong with the host now.
-    var faults: [Fault] {
+    var faults: [Fault] { Diagnosis.faults(of: manager.host, facts) }
+
+    /// What faults are told from, with what the agent and libvirt know.
+    var facts: HostFacts {
         var facts = state.withLock { $0.facts }
         let occupied = manager.occupied
         facts.pools = manager.pools.pools.map { pool in
@@ -48,7 +47,7 @@ extension HostKeeper {
                 name: pool.name, free: pool.members.count { occupied[$0.identity] == nil }, total: pool.members.count)
         }
         otherFacts.withLock { $0 }(&facts)
-        return Diagnosis.faults(of: manager.host, facts)
+        return facts
     }
 
     /// What is wrong, with files and the kernel's log as they are this moment: nothing tells when a file has changed.

@@ -52,8 +52,8 @@ final class HostKeeper: Sendable {
         var models: Set<PCIModel> = []
         /// What faults are told from beside the host itself.
         var facts = HostFacts()
-        /// When the files among them were read.
-        var factsRead = ContinuousClock.now
+        /// When the files among them were read; nil when they are to be read again.
+        var factsRead: ContinuousClock.Instant?
         /// The faults that were told of, and their titles.
         var told: [FaultKey: String]?
         /// When the look at the host that is under way began; the health check looks at it.
@@ -258,7 +258,7 @@ final class HostKeeper: Sendable {
             manager.update(host: host, pools: pools)
             onPools()
             readNames(of: host)
-            if isStart { readFacts() } else { updateFacts() }
+            updateFacts()
             return host
         }
         metrics.hostRead()

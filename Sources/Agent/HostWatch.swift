@@ -14,6 +14,10 @@ final class Triggers: Sendable {
         var host = false
         /// The host file is to be read again.
         var reload = false
+        /// Leases, or the functions of pools, may be others.
+        var pools = false
+        /// What was kept from libvirt for a start can be given back.
+        var kept = false
         /// The kernel has said something that faults are told from.
         var facts = false
         /// Ports whose settings may have been changed by somebody else, by link.
@@ -50,8 +54,8 @@ struct HostWatch: Sendable {
     let messages: KernelMessages
     /// Takes the address of a PCI function that the kernel has removed.
     let onRemoval: @Sendable (PCIAddress) -> Void
-    /// Whether libvirt is starting a QEMU, which opens nodes; when that is over it is looked anyway.
-    let isUseExpected: @Sendable () -> Bool
+    /// Whether a VFIO node is opened and closed by a QEMU that is being started; when that is over it is looked anyway.
+    let isUseExpected: @Sendable (String) -> Bool
     let logger: Logger
 
     /// Runs until it is cancelled.
@@ -168,9 +172,10 @@ struct HostWatch: Sendable {
         let failures = AsyncStream<PCIError>.makeStream()
         let hasStarted = startThread {
             do throws(PCIError) {
-                try NodeMonitor.run(["/dev/vfio", "/dev/vfio/devices"]) {
-                    // A look at everything would take the processors from it.
-                    if !isUseExpected() { triggers.add { $0.host = true } }
+                try NodeMonitor.run(["/dev/vfio", "/dev/vfio/devices"]) { nodes in
+                    // A look at everything would take the processors from it. Who opens a container has no function yet.
+                    guard nodes.contains(where: { $0 != "/dev/vfio/vfio" && !isUseExpected($0) }) else { return }
+                    triggers.add { $0.host = true }
                 }
             } catch {
                 failures.continuation.yield(error)

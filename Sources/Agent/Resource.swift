@@ -3,6 +3,7 @@ internal import HTTPTypes
 /// What a path means.
 enum Resource: Equatable {
     case health, ready, metrics, host, functions, pools, leases, history, events, latestEvents, plans, applies, faults
+    case facts
     case function(String)
     case pool(String)
     case lease(String)
@@ -25,6 +26,7 @@ enum Resource: Equatable {
         case ["v1", "plans"]: self = .plans
         case ["v1", "applies"]: self = .applies
         case ["v1", "faults"]: self = .faults
+        case ["v1", "facts"]: self = .facts
         default:
             guard path.count > 1, path[0] == "v1" else { return nil }
             let names = path.dropFirst().compactMap(\.removingPercentEncodingStrictly)

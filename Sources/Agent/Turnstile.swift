@@ -24,14 +24,6 @@ final class Turnstile: Sendable {
         }
     }
 
-    /// Takes the turn when nobody has it; false when somebody has.
-    func enterIfFree() -> Bool {
-        state.withLock { state in
-            defer { state.isTaken = true }
-            return !state.isTaken
-        }
-    }
-
     /// Gives the turn to the next.
     func leave() {
         let next = state.withLock { state -> CheckedContinuation<Void, Never>? in

@@ -37,16 +37,15 @@ extension Virtualization {
             try await steer(domain)
         case .domainStarts(let domain):
             endSteering(of: domain.uuid)
-            await giveBackKept()
             let host = manager.observedHost
             try await reading { try NodeAccess.check(domain, on: host) }
             // libvirt has set MAC and VLAN, and knows nothing of the rest.
             try await manager.restoreSettings(of: Consumer(.domain, domain.uuid))
-            state.withLock { $0.startsAnswered[domain.uuid] = .now }
+            // It may have been given up meanwhile.
+            state.withLock { if $0.starting.contains(domain.uuid) { $0.startsAnswered[domain.uuid] = .now } }
         case .domainReleased(let domain):
             endSteering(of: domain.uuid)
             let hasIgnoredUse = state.withLock { state in
-                defer { state.hasIgnoredUse = false }
                 state.starting.remove(domain.uuid)
                 state.startsAnswered[domain.uuid] = nil
                 state.wishes[domain.uuid] = nil
@@ -55,11 +54,13 @@ extension Virtualization {
                 for index in state.domains.indices where state.domains[index].uuid == domain.uuid {
                     state.domains[index].live = nil
                 }
-                return state.hasIgnoredUse
+                return state.unseen.remove(domain.uuid) != nil
+            }
+            defer {
+                work.add { $0.host = true }
+                if hasIgnoredUse { onChange() }
             }
             try await manager.end(Consumer(.domain, domain.uuid), because: "the domain has ended")
-            work.add { $0.host = true }
-            if hasIgnoredUse { onChange() }
         case .portCreated(let port, _):
             guard !port.isOurs, let address = port.address else { return }
             try await take(address, for: port.ownerUUID, mac: port.mac, vlan: port.vlan)

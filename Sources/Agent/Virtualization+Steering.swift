@@ -217,27 +217,26 @@ extension Virtualization {
             }
             return state.steering?.expected.isEmpty ?? false
         }
-        // What was kept from libvirt is given back by a hook that comes when QEMU starts: here libvirt waits with its
-        // network, and a look at everything would take the processors from QEMU.
+        // A look at everything would take the processors from QEMU, which is about to start.
         if isLast { endSteering(of: uuid, isDone: true) }
     }
 
-    /// Gives back at once what was kept from libvirt for a start. Whoever has the turn now does that when it ends.
-    func giveBackKept() async {
-        guard networkTurn.enterIfFree() else { return }
+    /// Gives back what was kept from libvirt for starts that have got what they were to get.
+    func giveBackKept(_ connection: Connection) async throws {
+        await networkTurn.enter()
         defer { networkTurn.leave() }
-        let (kept, connection) = state.withLock { state in
+        let kept = state.withLock { state in
             defer { state.kept = [:] }
-            return (state.kept, state.connection)
+            return state.kept
         }
-        guard let connection else { return }
+        let (pools, occupied) = (manager.pools, manager.occupied)
         for (network, addresses) in kept {
             for address in addresses.sorted() {
-                do throws(LibvirtError) {
+                // What somebody has got otherwise meanwhile stays out of libvirt's hands.
+                switch pools.member(at: address).flatMap({ occupied[$0.identity] }) {
+                case .lease, .foreign: continue
+                case .maintained, .promised, nil:
                     try await connection.unclaim(port: NetworkPort.uuid(keeping: address), of: network)
-                } catch {
-                    logger.info("network \(network): \(error.message)")
-                    work.add { $0.host = true }
                 }
             }
         }
@@ -260,6 +259,7 @@ extension Virtualization {
         manager.endPromises(to: Consumer(.domain, ended.uuid))
         networkTurn.leave()
         // What was kept from libvirt is given back.
-        if !isDone { work.add { $0.host = true } }
+        guard isDone else { return work.add { $0.host = true } }
+        if state.withLock({ !$0.kept.isEmpty }) { work.add { $0.kept = true } }
     }
 }

@@ -47,8 +47,8 @@ final class Virtualization: Sendable {
         var starting: Set<String> = []
         /// Those of them whose last hook before they run has been answered, and when.
         var startsAnswered: [String: ContinuousClock.Instant] = [:]
-        /// Whether nodes were opened or closed meanwhile, and nobody has looked.
-        var hasIgnoredUse = false
+        /// Those of them that have used nodes, and nobody has looked.
+        var unseen: Set<String> = []
         /// What is wished for the interfaces of such domains, by UUID and MAC address.
         var wishes: [String: [String: InterfaceWish]] = [:]
         /// The pools of networks that are ours, by the networks' names.
@@ -121,15 +121,29 @@ final class Virtualization: Sendable {
         }
     }
 
-    /// Whether libvirt is starting a QEMU: that it opens what it has is no news, and what becomes of it libvirt tells.
-    func isNodeUseExpected() -> Bool {
-        let now = ContinuousClock.now
-        return state.withLock { state in
-            let isExpected = state.startsAnswered.values.contains { now - $0 < .seconds(20) }
-            if isExpected { state.hasIgnoredUse = true }
-            return isExpected
+    /// Whether a VFIO node is one of those that a QEMU opens which libvirt is starting: that is no news, and what becomes
+    /// of it libvirt tells.
+    func isUseExpected(of node: String) -> Bool {
+        let (now, host) = (ContinuousClock.now, manager.observedHost)
+        let answered = state.withLock { $0.startsAnswered.filter { now - $0.value < Self.startPatience } }
+        guard !answered.isEmpty else { return false }
+        let lease = manager.leases.first { lease in
+            lease.consumer.kind == .domain && answered[lease.consumer.identifier] != nil
+                && host[lease.address]?.pci.iommuGroup.map { "/dev/vfio/\($0)" == node } ?? false
         }
+        guard let uuid = lease?.consumer.identifier else { return false }
+        let isFirst = state.withLock { $0.unseen.insert(uuid).inserted }
+        // Should libvirt tell nothing, it is looked all the same.
+        if isFirst {
+            loop.scheduleTask(in: TimeAmount(Self.startPatience)) { [weak self] in
+                if self?.state.withLock({ $0.unseen.remove(uuid) }) != nil { self?.onChange() }
+            }
+        }
+        return true
     }
+
+    /// How long a QEMU may take to start before its use of nodes is looked at like anybody's.
+    private static let startPatience = Duration.seconds(20)
 
     /// Reads files and the ledger off the loop: a disk may be slow.
     func reading<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
@@ -188,7 +202,8 @@ final class Virtualization: Sendable {
     private func disconnected() async {
         // While libvirt is away nobody changes what it has written.
         let written = uri == Self.system ? (try? await reading { StatusFiles.functions() }) ?? [:] : [:]
-        let waiting = state.withLock { state in
+        let (waiting, hasStood) = state.withLock { state in
+            let hasStood = state.connection != nil
             state.connection = nil
             state.hasLooked = false
             state.written = written
@@ -196,17 +211,18 @@ final class Virtualization: Sendable {
             // as they were when it finds that it has not: until it has been asked again, it has it.
             state.starting = []
             state.startsAnswered = [:]
+            state.unseen = []
             state.wishes = [:]
             state.announced = [:]
             state.startNumbers = [:]
             state.kept = [:]
             state.strays = [:]
             defer { state.departures = [:] }
-            return state.departures.values.flatMap(\.self)
+            return (state.departures.values.flatMap(\.self), hasStood)
         }
         for promise in waiting { promise.succeed(false) }
         endSteering()
-        onChange()
+        if hasStood { onChange() }
     }
 
     private func take(_ event: LibvirtEvent) {
@@ -214,8 +230,14 @@ final class Virtualization: Sendable {
         case .deviceRemoved(let uuid, let alias): depart(Departure(uuid: uuid, alias: alias), true)
         case .deviceRemovalFailed(let uuid, let alias): depart(Departure(uuid: uuid, alias: alias), false)
         case .deviceAdded(let uuid, _): state.withLock { _ = $0.plugged.insert(uuid) }
+        case .domain: return lookSoon()
         default: break
         }
+        work.add { $0.host = true }
+    }
+
+    /// Looks a little later.
+    private func lookSoon() {
         // A start tells of itself several times, and libvirt is not done with it yet: one look a little later is enough.
         let isFirst = state.withLock { state in
             defer { state.isLookDue = true }
@@ -262,6 +284,11 @@ final class Virtualization: Sendable {
                 continue
             }
             var failures = 0
+            if reasons.kept {
+                do { try await giveBackKept(connection) } catch { failures += tell(error) }
+                // A start is no reason to look at anything else before it is over.
+                if failures == 0, !reasons.host, !reasons.pools { continue }
+            }
             for uuid in state.withLock({ state in
                 defer { state.plugged = [] }
                 return state.plugged
@@ -298,13 +325,13 @@ final class Virtualization: Sendable {
         let hasChanged = state.withLock { state in
             defer { (state.domains, state.hasLooked) = (domains, true) }
             // From here on what they have is told by what they are, not by their having been started.
+            var hasStarted = false
             for domain in domains where domain.isActive && answered[domain.uuid] != nil {
+                if state.unseen.remove(domain.uuid) != nil { hasStarted = true }
                 state.starting.remove(domain.uuid)
                 state.startsAnswered[domain.uuid] = nil
             }
-            guard !state.hasLooked || used(state.domains) != now else { return false }
-            state.hasIgnoredUse = false
-            return true
+            return hasStarted || !state.hasLooked || used(state.domains) != now
         }
         // Who holds what is to be looked at, and the leases with it: what was unplugged or has ended comes back.
         if hasChanged { onChange() }

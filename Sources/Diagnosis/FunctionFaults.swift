@@ -6,7 +6,7 @@ extension FaultKind {
     /// What is wrong with functions that are given out.
     static let functionKinds = [
         quarantined, lost, functionDriver, settingsDrift, linkDisabled, held, settingRefused, vlanTrunk, portProfile,
-        notVirtual,
+        notVirtual, managed,
         noReset, slowMemory,
     ]
 
@@ -15,6 +15,17 @@ extension FaultKind {
         found: "the lease's state, with the reason",
         cause: "it may still carry what its last tenant has set, so nobody gets it",
         ["mend what the lease's reason names, then: sluice lease repair LEASE"])
+
+    static let managed = FaultKind(
+        "vf.managed", "a network manager configures a VF that is to be handed out", severity: .warning,
+        found: "the manager's state of the VF's netdev in /run/NetworkManager/devices or /run/systemd/netif/links",
+        cause:
+            "it brings the netdev up and gives it addresses (NetworkManager asks DHCP of any it does not know), so the "
+            + "VF is in use before anybody gets it",
+        [
+            "sluice boot install tells NetworkManager and networkd to leave VFs alone",
+            "NetworkManager: nmcli device set NETDEV managed no; networkd: Unmanaged=yes in a .network file that matches it",
+        ])
 
     static let lost = FaultKind(
         "lease.lost", "a function was taken away while it was leased", severity: .warning, found: "the lease's state",
@@ -153,10 +164,25 @@ extension FaultKind {
 
 extension Diagnosis {
     /// What is wrong with functions that are given out.
-    static func functionFaults(_ host: Host) -> [Fault] {
-        host.functions.flatMap { function in
+    static func functionFaults(_ host: Host, _ facts: HostFacts) -> [Fault] {
+        let ports = Set((facts.plan?.devices ?? []).compactMap(\.address))
+        return host.functions.flatMap { function in
             function.holders.compactMap { fault($0, of: function) } + [withoutLink(function)].compactMap(\.self)
+                + (function.pci.physicalFunction.map(ports.contains) ?? false ? [managed(function, facts)] : [])
+                .compactMap(\.self)
         }
+    }
+
+    /// A VF that nobody has leased, and that a network manager configures all the same.
+    private static func managed(_ function: Function, _ facts: HostFacts) -> Fault? {
+        guard let link = function.link, let manager = facts.managers[link.index] else { return nil }
+        let isLeased = function.holders.contains { if case .lease = $0.kind { true } else { false } }
+        guard !isLeased else { return nil }
+        return Fault(
+            .managed, "\(manager) configures \(link.name), which is to be handed out",
+            subject: "\(function.pci.address)",
+            evidence: ["\(manager) says that it configures link \(link.index), \(link.name) (\(function.name))"]
+                + function.holders.map { "it is used by \($0.description)" })
     }
 
     private static func withoutLink(_ function: Function) -> Fault? {

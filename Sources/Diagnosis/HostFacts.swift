@@ -32,6 +32,10 @@ public struct HostFacts: Sendable {
     public var hasSystemd: Bool?
     /// Whether the agent is started at boot.
     public var startsAgent = false
+    /// Whether libvirt is started at boot.
+    public var startsLibvirt = false
+    /// The programs that configure links, by the link's index.
+    public var managers: [Int32: String] = [:]
     /// What would have to be done for the host to be as the host file says; nil without one.
     public var plan: Plan?
     /// The pools, and what is free of them; the agent's knowledge.
@@ -42,7 +46,7 @@ public struct HostFacts: Sendable {
     public var domains: [DomainFacts] = []
 
     /// A pool, and what is free of it.
-    public struct PoolFacts: Sendable {
+    public struct PoolFacts: Codable, Sendable {
         /// Its name.
         public var name: String
         /// How many of its functions anybody could have.
@@ -59,7 +63,7 @@ public struct HostFacts: Sendable {
     }
 
     /// A network of libvirt that hands out functions.
-    public struct NetworkFacts: Sendable {
+    public struct NetworkFacts: Codable, Sendable {
         /// Its name.
         public var name: String
         /// Whether it hands out functions now.
@@ -79,7 +83,7 @@ public struct HostFacts: Sendable {
     }
 
     /// A running domain.
-    public struct DomainFacts: Sendable {
+    public struct DomainFacts: Codable, Sendable {
         /// Its name.
         public var name: String
         /// How many devices could still be plugged in.
@@ -107,7 +111,6 @@ public struct HostFacts: Sendable {
         commandLine = whole("/proc/cmdline")?.split(whereSeparator: \.isWhitespace).map(String.init)
         iommuTables = names("/sys/firmware/acpi/tables")?.filter { ["DMAR", "IVRS", "IORT"].contains($0) }.sorted()
         processorFlags = (try? ProcessorFlags.read(files)) ?? nil
-        allowsUnsafeInterrupts = text(Self.unsafeInterrupts) == "Y"
         hasVFIO = (try? KernelModules(files: files).has("vfio-pci")) ?? nil
         // `none [integrity] confidentiality`
         lockdown = text("/sys/kernel/security/lockdown")?.split(separator: " ").first { $0.hasPrefix("[") }
@@ -115,20 +118,45 @@ public struct HostFacts: Sendable {
         configuration = ConfigurationFiles.lines(in: files)
         isConfigurationWhole = ConfigurationFiles.areReadable(in: files)
         hasSystemd = names("/run/systemd/system") != nil
-        startsAgent = !((try? StartedUnits.byFolder(files)) ?? []).isEmpty
+        let units = ((try? StartedUnits.byFolder(files)) ?? []).flatMap(\.units)
+        startsAgent = units.contains { $0.hasPrefix("sluice") }
+        startsLibvirt = units.contains { !$0.hasPrefix("sluice") }
+        for (manager, _, links) in (try? LinkManagers.byFolder(files)) ?? [] {
+            for link in links { managers[link.index] = manager }
+        }
+        if let known = AgentFacts(reading: files) {
+            (pools, networks, domains) = (known.pools, known.networks, known.domains)
+        }
         let recorded = whole(RelevantLog.path)?.split(separator: "\n").map(String.init)
-        update(reading: files, log: (log ?? recorded ?? []).filter(RelevantLog.isRelevant))
+        take(Changing(reading: files, log: (log ?? recorded ?? []).filter(RelevantLog.isRelevant)))
     }
 
-    /// Reads what the host's events change, and leaves its configuration as it was. The log has only messages that concern
-    /// VFs.
-    public mutating func update(reading files: any FileTree, log: [String]) {
-        groups = (try? PCIReader(files: files).iommuGroups()) ?? []
-        // They are there as long as the module br_netfilter is.
-        bridgeFilters = ["bridge-nf-call-iptables", "bridge-nf-call-ip6tables", "bridge-nf-call-arptables"]
-            .filter { (try? files.text("\(Self.bridgeFolder)/\($0)")) == "1" }
-        self.log = log
-        libvirtRecords = ((try? files.entries(LibvirtRecords.folder)) ?? nil)?.sorted() ?? []
+    /// What the host's events change; the rest is its configuration.
+    public struct Changing: Sendable {
+        fileprivate var groups: [IOMMUGroup]
+        fileprivate var allowsUnsafeInterrupts: Bool
+        fileprivate var bridgeFilters: [String]
+        fileprivate var log: [String]
+        fileprivate var libvirtRecords: [String]
+
+        /// Reads it. The log has only messages that concern VFs.
+        public init(reading files: any FileTree, log: [String]) {
+            func text(_ path: String) -> String? { (try? files.text(path)) ?? nil }
+            groups = (try? PCIReader(files: files).iommuGroups()) ?? []
+            // There once the module is.
+            allowsUnsafeInterrupts = text(HostFacts.unsafeInterrupts) == "Y"
+            // They are there as long as the module br_netfilter is.
+            bridgeFilters = ["bridge-nf-call-iptables", "bridge-nf-call-ip6tables", "bridge-nf-call-arptables"]
+                .filter { text("\(HostFacts.bridgeFolder)/\($0)") == "1" }
+            self.log = log
+            libvirtRecords = ((try? files.entries(LibvirtRecords.folder)) ?? nil)?.sorted() ?? []
+        }
+    }
+
+    /// Takes over what the host's events have changed.
+    public mutating func take(_ now: Changing) {
+        (groups, allowsUnsafeInterrupts, bridgeFilters) = (now.groups, now.allowsUnsafeInterrupts, now.bridgeFilters)
+        (log, libvirtRecords) = (now.log, now.libvirtRecords)
     }
 
     package static let bridgeFolder = "/proc/sys/net/bridge"

@@ -5,12 +5,12 @@ internal import SystemPackage
 
 /// Tells when the nodes of some folders are opened and closed by others (inotify).
 public enum NodeMonitor {
-    /// Calls a closure whenever a node of one of the folders was opened, closed, made or removed; on the calling thread,
-    /// which does not return. A folder that is not there yet is waited for in the one above it.
+    /// Calls a closure with the nodes of the folders that were opened, closed, made or removed; on the calling thread, which
+    /// does not return. What was lost is told as a node without a name. A folder that is not there yet is waited for in the one above it.
     ///
     /// Nodes that another mount namespace has made for itself are other files: what is done to those is not told.
     /// Throws `PCIError` when the kernel gives no watch.
-    public static func run(_ folders: [String], _ each: @escaping @Sendable () -> Void) throws(PCIError) {
+    public static func run(_ folders: [String], _ each: @escaping @Sendable (Set<String>) -> Void) throws(PCIError) {
         let descriptor = inotify_init1(Int32(IN_CLOEXEC))
         guard descriptor >= 0 else { throw failure("watch device nodes") }
         defer { close(descriptor) }
@@ -36,17 +36,19 @@ public enum NodeMonitor {
             let events = Event.all(in: buffer[..<count])
             // Folders may have been made; a watch that is there already stays as it is.
             if events.contains(where: { $0.mask & UInt32(IN_CREATE) != 0 }) { watch() }
-            let isOthers = state.withLock { state in
+            let others = state.withLock { state in
                 // What was lost may have been ours or anybody's.
                 if events.contains(where: { $0.mask & UInt32(IN_Q_OVERFLOW) != 0 }) { state.own = [:] }
                 // All are looked at, so that each of ours is taken off.
-                return !events.filter { event in
-                    let isOpening = event.mask & UInt32(IN_OPEN | IN_CLOSE_WRITE | IN_CLOSE_NOWRITE) != 0
-                    guard isOpening, let folder = watched[event.watch] else { return true }
-                    return !state.takeOwn("\(folder)/\(event.name)")
-                }.isEmpty
+                return Set(
+                    events.compactMap { event -> String? in
+                        guard let folder = watched[event.watch] else { return "" }
+                        let node = "\(folder)/\(event.name)"
+                        let isOpening = event.mask & UInt32(IN_OPEN | IN_CLOSE_WRITE | IN_CLOSE_NOWRITE) != 0
+                        return isOpening && state.takeOwn(node) ? nil : node
+                    })
             }
-            if isOthers { each() }
+            if !others.isEmpty { each(others) }
         }
     }
 
@@ -62,17 +64,17 @@ public enum NodeMonitor {
         }
         let failure = errno
         // While it was expected, an event of somebody else may have been taken for ours.
-        let missed = state.withLock { state -> (@Sendable () -> Void)? in
+        let missed = state.withLock { state -> (@Sendable (Set<String>) -> Void)? in
             guard state.each != nil else { return nil }
             let rest = state.own.removeValue(forKey: path) ?? 0
             return rest < 2 ? state.each : nil
         }
-        missed?()
+        missed?([path])
         return failure
     }
 
     private struct State {
-        var each: (@Sendable () -> Void)?
+        var each: (@Sendable (Set<String>) -> Void)?
         /// How many events of a node are our own.
         var own: [String: Int] = [:]
 

@@ -1,3 +1,4 @@
+internal import Glibc
 public import PCI
 
 /// The processor's words for virtualization.
@@ -58,8 +59,10 @@ public enum LibvirtRecords {
     }
 }
 
-/// The units of ours that systemd starts by itself.
+/// The units of ours and of libvirt that systemd starts by itself.
 package enum StartedUnits {
+    /// libvirt's daemons, whole or in parts.
+    package static let libvirt = ["libvirtd", "virtqemud", "virtnetworkd"]
     private static let targets = ["multi-user", "sysinit", "network", "sockets"]
 
     /// The units, by the folder of the target that wants them.
@@ -67,10 +70,77 @@ package enum StartedUnits {
         var found: [(folder: String, units: [String])] = []
         for target in targets {
             let folder = "/etc/systemd/system/\(target).target.wants"
-            let units = (try files.entries(folder) ?? []).filter { $0.hasPrefix("sluice") }.sorted()
+            let units = (try files.entries(folder) ?? []).filter { unit in
+                unit.hasPrefix("sluice") || libvirt.contains { unit.hasPrefix("\($0).") }
+            }.sorted()
             if !units.isEmpty { found.append((folder, units)) }
         }
         return found
+    }
+}
+
+/// The programs that configure links, as they themselves have written down.
+package enum LinkManagers {
+    /// A manager's folder with a file a link, named by its index; and the lines that say that it configures the link
+    /// (nm_config_device_state_write in NetworkManager, link_save in systemd-networkd).
+    private static let kinds: [(name: String, folder: String, lines: Set<String>)] = [
+        ("NetworkManager", "/run/NetworkManager/devices", ["managed=true"]),
+        ("systemd-networkd", "/run/systemd/netif/links", ["ADMIN_STATE=configured", "ADMIN_STATE=configuring"]),
+    ]
+
+    /// The managers' folders, with the links that they configure and the line that says so.
+    package static func byFolder(
+        _ files: any FileTree
+    ) throws(PCIError) -> [(manager: String, folder: String, links: [(index: Int32, line: String)])] {
+        var found: [(manager: String, folder: String, links: [(index: Int32, line: String)])] = []
+        for (name, folder, lines) in kinds {
+            var links: [(index: Int32, line: String)] = []
+            for index in (try files.entries(folder) ?? []).compactMap({ Int32($0) }).sorted() {
+                let text = try files.text("\(folder)/\(index)") ?? ""
+                let line = text.split(separator: "\n").first { lines.contains(String($0)) }
+                if let line { links.append((index, String(line))) }
+            }
+            if !links.isEmpty { found.append((name, folder, links)) }
+        }
+        return found
+    }
+}
+
+/// What the audit daemon has written down: where it runs, denials are not in the kernel's log.
+public enum AuditLog {
+    private static let path = "/var/log/audit/audit.log"
+    /// How much of it is looked at, bytes from its end.
+    private static let limit = 1 << 20
+
+    /// The denials since the host was booted that concern VFs, oldest first; empty where they cannot be read.
+    public static func denials() -> [String] {
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
+        guard descriptor >= 0 else { return [] }
+        defer { close(descriptor) }
+        if lseek(descriptor, -off_t(limit), SEEK_END) < 0 { lseek(descriptor, 0, SEEK_SET) }
+        var bytes: [UInt8] = []
+        var buffer = [UInt8](repeating: 0, count: 64 << 10)
+        while bytes.count < 2 * limit {
+            let count = read(descriptor, &buffer, buffer.count)
+            guard count > 0 else { break }
+            bytes += buffer[..<count]
+        }
+        var (now, up) = (timespec(), timespec())
+        clock_gettime(CLOCK_REALTIME, &now)
+        clock_gettime(CLOCK_BOOTTIME, &up)
+        return denials(in: String(decoding: bytes, as: UTF8.self), since: now.tv_sec - up.tv_sec)
+    }
+
+    /// The denials of a log since a time, in seconds since 1970.
+    package static func denials(in text: String, since boot: Int) -> [String] {
+        text.split(separator: "\n").filter { line in
+            // type=AVC msg=audit(1700000000.123:45): apparmor="DENIED" …
+            guard line.contains("DENIED") || line.contains("denied"),
+                let mark = line.firstRange(of: "msg=audit("),
+                let time = Int(line[mark.upperBound...].prefix { $0 != "." && $0 != ":" })
+            else { return false }
+            return time >= boot && RelevantLog.isRelevant(String(line))
+        }.map(String.init)
     }
 }
 

@@ -8,7 +8,8 @@ public import PCI
 /// capabilities), their netdevs and NVMe controllers, NUMA nodes, IOMMU groups, rtnetlink's answers on links, addresses
 /// and default routes of every network namespace, the names of the firmware's ACPI tables, the kernel's release, command
 /// line, lockdown and bridge filters, what the processor says of virtualization, of the kernel's log and of configuration
-/// files the lines that concern VFs, the names of libvirt's records of VFs, mount points and swaps of block devices, and of
+/// files the lines that concern VFs, the names of libvirt's records of VFs, what the agent knows of pools, networks and
+/// machines, mount points and swaps of block devices, and of
 /// processes only those that have a VFIO device open: their names, and of their command lines only a domain's name and
 /// UUID. Nothing is kept that could hold a password.
 public struct SnapshotWriter {
@@ -18,12 +19,13 @@ public struct SnapshotWriter {
     /// Records the live host `files` shows, whose netlink is the calling process's own.
     ///
     /// The serial numbers are of drives that vfio-pci has, which no driver tells any more (`KnownSerials`).
-    /// The log is the kernel's, of which what concerns VFs is kept.
+    /// The log is the kernel's, of which what concerns VFs is kept. What the agent knows is a line of its own.
     public static func record(
-        files: any FileTree, serials: [PCIAddress: String], log: [String] = []
+        files: any FileTree, serials: [PCIAddress: String], log: [String] = [], agent: String? = nil
     ) throws -> String {
         var writer = SnapshotWriter(files: files, serials: serials, log: log)
         try writer.recordAll()
+        if let agent { writer.device("/agent") { $0.attribute("facts", agent + "\n") } }
         return writer.text
     }
 
@@ -201,6 +203,9 @@ public struct SnapshotWriter {
         // That it is there is what counts, not what is in it.
         if try files.entries("/run/systemd/system") != nil {
             device("/run/systemd/system") { $0.attribute(".", "\n") }
+        }
+        for (_, folder, links) in try LinkManagers.byFolder(files) {
+            device(folder) { block in for link in links { block.attribute("\(link.index)", link.line + "\n") } }
         }
         for (folder, units) in try StartedUnits.byFolder(files) {
             device(folder) { block in for unit in units { block.attribute(unit, "\n") } }

@@ -1,4 +1,6 @@
+internal import AgentAPI
 internal import ArgumentParser
+internal import Diagnosis
 internal import Glibc
 internal import PCI
 internal import SRIOV
@@ -9,7 +11,7 @@ struct Snapshot: ParsableCommand {
         discussion: """
             For support, and for tests of one's own host file: sluice plan --snapshot FILE -f host.yaml plans for the
             recorded host. The file holds PCI functions, network links, NUMA nodes, IOMMU groups, mount points of disks
-            and who has a VFIO device open: the list is in Documentation/snapshot.md. Nothing that could hold a password
+            and who has a VFIO device open, and the agent's pools, networks and virtual machines: the list is in Documentation/snapshot.md. Nothing that could hold a password
             is read. Run it as root to have everything.
 
             Example:
@@ -17,6 +19,7 @@ struct Snapshot: ParsableCommand {
               sluice list --snapshot host.txt
             """)
 
+    @OptionGroup var agent: AgentLocation
     @Option(
         name: [.customShort("f"), .customLong("file")],
         help: ArgumentHelp("Write to FILE, which must not exist, instead of standard output.", valueName: "file"),
@@ -27,7 +30,11 @@ struct Snapshot: ParsableCommand {
         let files = LiveFileTree()
         // Only root can read the record of serial numbers; without it a drive is known by its address.
         let serials = (try? KnownSerials(state: StateDirectory(), files: files).current()) ?? [:]
-        let text = try SnapshotWriter.record(files: files, serials: serials, log: KernelLog.lines(last: 10_000))
+        // Without the agent, or with an older one, nothing of this is known.
+        let facts: AgentFacts? = try? agent.client?.get("/v1/facts")
+        let text = try SnapshotWriter.record(
+            files: files, serials: serials, log: KernelLog.lines(last: 10_000) + AuditLog.denials(),
+            agent: try facts?.text())
         guard let file else {
             Output.write(text)
             return

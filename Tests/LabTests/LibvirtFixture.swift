@@ -73,12 +73,12 @@ final class LibvirtFixture {
     }
 
     /// Defines a machine with devices.
-    func define(_ name: String, _ devices: String = "", extra: String = "") throws {
+    func define(_ name: String, _ devices: String = "", extra: String = "", firmware: String = "") throws {
         let file = try Lab.file(
             "\(name).xml",
             """
             <domain type='qemu'><name>\(name)</name><memory unit='MiB'>64</memory><vcpu>1</vcpu>\(extra)
-            <os><type arch='x86_64' machine='q35'>hvm</type></os><features><acpi/></features>
+            <os><type arch='x86_64' machine='q35'>hvm</type>\(firmware)</os><features><acpi/></features>
             <devices><emulator>/usr/bin/qemu-system-x86_64</emulator>\(devices)</devices></domain>
             """)
         try virsh("define", file)

@@ -17,19 +17,23 @@ extension LabSuite {
             case qemu, libvirtd, agent
         }
 
-        /// One or two kills, each at a part of the time that the work takes undisturbed, in percent.
+        /// Kills, each at a part of the time that the work takes undisturbed, in percent.
         private struct Round: CustomStringConvertible {
             var kills: [(victim: Victim, percent: Int)]
             var description: String { kills.map { "\($0.victim) at \($0.percent) %" }.joined(separator: ", ") }
         }
 
-        /// Each alone, early and late, and each pair in both orders.
+        /// Each alone, early and late, and each two and all three in every order.
         private static let all: [Round] = {
             let alone = Victim.allCases.flatMap { victim in [25, 70].map { Round(kills: [(victim, $0)]) } }
             let pairs = Victim.allCases.flatMap { first in
                 Victim.allCases.filter { $0 != first }.map { Round(kills: [(first, 30), ($0, 60)]) }
             }
-            return alone + pairs
+            let triples = pairs.map { pair in
+                let last = Victim.allCases.filter { victim in !pair.kills.contains { $0.victim == victim } }
+                return Round(kills: [(pair.kills[0].victim, 25), (pair.kills[1].victim, 45)] + last.map { ($0, 65) })
+            }
+            return alone + pairs + triples
         }()
 
         /// All of them in make soak, which takes ten minutes; else one for each kind of work.

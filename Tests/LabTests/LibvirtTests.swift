@@ -379,54 +379,5 @@ extension LabSuite {
             #expect(withoutAddresses(try vfs()) == clean)
             #expect(try libvirt.virsh("net-port-list", "tenant").split(separator: "\n").isEmpty)
         }
-
-        @Test("A machine with a standby can migrate; one with a VF alone cannot, and it is said what blocks")
-        func migration() throws {
-            let libvirt = try LibvirtFixture()
-            try libvirt.sluice("network", "sync")
-            // What libvirt itself needs for a virtio interface.
-            try Lab.run(["modprobe", "-a", "tun", "bridge", "vhost_net"])
-            let file = try Lab.file("plain-network.xml", "<network><name>plain</name><bridge name='virbr9'/></network>")
-            try libvirt.virsh("net-define", file)
-            try libvirt.virsh("net-start", "plain")
-            try libvirt.define("alone")
-            try libvirt.define("pair")
-            try libvirt.sluice("vm", "attach", "alone", "--pool", "tenant")
-            try libvirt.sluice("vm", "attach", "pair", "--pool", "tenant", "--failover", "plain")
-            try libvirt.virsh("start", "alone")
-            try libvirt.virsh("start", "pair")
-            let blocked = try Lab.sluice("vm", "check-migration", "alone")
-            #expect(blocked.status == 3 && blocked.output.contains("--failover"), "\(blocked)")
-            let free = try Lab.sluice("vm", "check-migration", "pair")
-            #expect(free.status == 0, "\(free)")
-            let document = try libvirt.virsh("dumpxml", "pair")
-            #expect(document.contains("<teaming type='transient' persistent='ua-sluice-standby-"), "\(document)")
-        }
-
-        @Test("What a domain has that we know nothing of survives when ports are added")
-        func unknownElements() throws {
-            let libvirt = try LibvirtFixture()
-            try libvirt.define(
-                "rich",
-                """
-                <channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel>
-                <rng model='virtio'><backend model='random'>/dev/urandom</backend></rng>
-                <graphics type='vnc' passwd='secret' autoport='yes'/>
-                """,
-                extra: """
-                    <metadata><app:x xmlns:app='urn:app' k='1'>text</app:x></metadata>
-                    <cputune><shares>512</shares></cputune>
-                    """)
-            func lines() throws -> [String] {
-                try libvirt.virsh("dumpxml", "rich", "--inactive", "--security-info").split(separator: "\n")
-                    .map(String.init)
-            }
-            let before = try lines()
-            try libvirt.sluice("vm", "ports", "rich", "--reserve", "6")
-            let after = try lines()
-            let lost = before.filter { !after.contains($0) }
-            #expect(lost.isEmpty && after.count > before.count, "\(lost)")
-            #expect(after.contains { $0.contains("secret") })
-        }
     }
 }
