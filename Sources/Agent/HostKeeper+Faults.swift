@@ -1,6 +1,8 @@
 internal import Diagnosis
 internal import Leasing
 internal import Logging
+internal import Netlink
+internal import PCI
 internal import SRIOV
 internal import Synchronization
 
@@ -18,9 +20,11 @@ struct FaultKey: Hashable {
 extension HostKeeper {
     /// What faults are told from, as it is now.
     func readFacts() {
-        let facts = HostFacts(reading: kernel.files, log: messages.lines)
+        let denials = AuditLog.denials()
+        let facts = HostFacts(reading: kernel.files, log: messages.lines + denials)
         state.withLock { state in
             let plan = state.facts.plan
+            state.denials = denials
             (state.facts, state.factsRead) = (facts, .now)
             state.facts.plan = plan
         }
@@ -31,7 +35,9 @@ extension HostKeeper {
         guard state.withLock({ $0.factsRead.map { $0.duration(to: .now) < .seconds(60) } ?? false }) else {
             return readFacts()
         }
-        let now = HostFacts.Changing(reading: kernel.files, log: messages.lines)
+        let links = manager.observedHost.functions.filter { $0.pci.physicalFunction != nil }.compactMap(\.link?.index)
+        let denials = state.withLock { $0.denials }
+        let now = HostFacts.Changing(reading: kernel.files, log: messages.lines + denials, links: Set(links))
         state.withLock { $0.facts.take(now) }
     }
 
@@ -46,6 +52,7 @@ extension HostKeeper {
             HostFacts.PoolFacts(
                 name: pool.name, free: pool.members.count { occupied[$0.identity] == nil }, total: pool.members.count)
         }
+        facts.handedOut = Set(manager.pools.allMembers.map(\.function.pci.address))
         otherFacts.withLock { $0 }(&facts)
         return facts
     }

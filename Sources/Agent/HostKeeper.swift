@@ -54,6 +54,8 @@ final class HostKeeper: Sendable {
         var facts = HostFacts()
         /// When the files among them were read; nil when they are to be read again.
         var factsRead: ContinuousClock.Instant?
+        /// The audit daemon's denials, as they were then.
+        var denials: [String] = []
         /// The faults that were told of, and their titles.
         var told: [FaultKey: String]?
         /// When the look at the host that is under way began; the health check looks at it.

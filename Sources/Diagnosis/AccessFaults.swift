@@ -90,7 +90,7 @@ extension Diagnosis {
         guard let line = facts.log.last(where: { $0.contains("RLIMIT_MEMLOCK") && $0.contains("exceeded") }) else {
             return nil
         }
-        return Fault(.memoryLocked, evidence: ["kernel log: \(line)"])
+        return Fault(.memoryLocked, evidence: [place(of: line)])
     }
 
     private static func selinux(_ facts: HostFacts) -> Fault? {
@@ -99,7 +99,7 @@ extension Diagnosis {
                 $0.contains("avc:") && $0.contains("denied") && $0.contains("vfio") && !$0.contains("permissive=1")
             })
         else { return nil }
-        return Fault(.selinux, evidence: ["kernel log: \(line)"])
+        return Fault(.selinux, evidence: [place(of: line)])
     }
 
     /// What AppArmor has denied, unless a rule has been added since.
@@ -125,7 +125,7 @@ extension Diagnosis {
             return Fault(
                 .vfioNode, "AppArmor has kept a virtual machine from \(node)",
                 subject: members.first.map { "\($0.pci.address)" } ?? node,
-                evidence: ["kernel log: \(line)"]
+                evidence: [place(of: line)]
                     + members.map { "\(node) is the IOMMU group of \($0.pci.address), \($0.name)" }
                     + rules.map(\.description),
                 cause: rules.isEmpty
@@ -135,5 +135,10 @@ extension Diagnosis {
                     ? [FaultKind.appArmorRemedy]
                     : ["take the deny rule for /dev/vfio away"])
         }
+    }
+
+    /// Where a message is, and the message.
+    private static func place(of line: String) -> String {
+        (line.hasPrefix("type=") ? "audit log: " : "kernel log: ") + line
     }
 }

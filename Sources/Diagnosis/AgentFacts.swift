@@ -11,8 +11,14 @@ public struct AgentFacts: Codable, Sendable {
     /// The running domains.
     public var domains: [HostFacts.DomainFacts]
 
+    /// The addresses of what is to be handed out; nil from an agent that does not tell.
+    public var handedOut: [String]?
+
     /// Makes them of what the agent has gathered.
-    public init(_ facts: HostFacts) { (pools, networks, domains) = (facts.pools, facts.networks, facts.domains) }
+    public init(_ facts: HostFacts) {
+        (pools, networks, domains) = (facts.pools, facts.networks, facts.domains)
+        handedOut = facts.handedOut.sorted().map(\.description)
+    }
 
     /// Where a recorded host has them.
     private static let path = "/sys/agent/facts"

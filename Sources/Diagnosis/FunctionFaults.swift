@@ -165,17 +165,17 @@ extension FaultKind {
 extension Diagnosis {
     /// What is wrong with functions that are given out.
     static func functionFaults(_ host: Host, _ facts: HostFacts) -> [Fault] {
-        let ports = Set((facts.plan?.devices ?? []).compactMap(\.address))
-        return host.functions.flatMap { function in
+        host.functions.flatMap { function in
             function.holders.compactMap { fault($0, of: function) } + [withoutLink(function)].compactMap(\.self)
-                + (function.pci.physicalFunction.map(ports.contains) ?? false ? [managed(function, facts)] : [])
-                .compactMap(\.self)
+                + [managed(function, facts)].compactMap(\.self)
         }
     }
 
     /// A VF that nobody has leased, and that a network manager configures all the same.
     private static func managed(_ function: Function, _ facts: HostFacts) -> Fault? {
-        guard let link = function.link, let manager = facts.managers[link.index] else { return nil }
+        guard facts.handedOut.contains(function.pci.address), let link = function.link,
+            let manager = facts.managers[link.index]
+        else { return nil }
         let isLeased = function.holders.contains { if case .lease = $0.kind { true } else { false } }
         guard !isLeased else { return nil }
         return Fault(

@@ -32,10 +32,10 @@ public struct HostFacts: Sendable {
     public var hasSystemd: Bool?
     /// Whether the agent is started at boot.
     public var startsAgent = false
-    /// Whether libvirt is started at boot.
-    public var startsLibvirt = false
     /// The programs that configure links, by the link's index.
     public var managers: [Int32: String] = [:]
+    /// What is to be handed out; from the host file.
+    public var handedOut: Set<PCIAddress> = []
     /// What would have to be done for the host to be as the host file says; nil without one.
     public var plan: Plan?
     /// The pools, and what is free of them; the agent's knowledge.
@@ -118,14 +118,10 @@ public struct HostFacts: Sendable {
         configuration = ConfigurationFiles.lines(in: files)
         isConfigurationWhole = ConfigurationFiles.areReadable(in: files)
         hasSystemd = names("/run/systemd/system") != nil
-        let units = ((try? StartedUnits.byFolder(files)) ?? []).flatMap(\.units)
-        startsAgent = units.contains { $0.hasPrefix("sluice") }
-        startsLibvirt = units.contains { !$0.hasPrefix("sluice") }
-        for (manager, _, links) in (try? LinkManagers.byFolder(files)) ?? [] {
-            for link in links { managers[link.index] = manager }
-        }
+        startsAgent = !((try? StartedUnits.byFolder(files)) ?? []).isEmpty
         if let known = AgentFacts(reading: files) {
             (pools, networks, domains) = (known.pools, known.networks, known.domains)
+            handedOut = Set((known.handedOut ?? []).compactMap { PCIAddress($0) })
         }
         let recorded = whole(RelevantLog.path)?.split(separator: "\n").map(String.init)
         take(Changing(reading: files, log: (log ?? recorded ?? []).filter(RelevantLog.isRelevant)))
@@ -138,9 +134,10 @@ public struct HostFacts: Sendable {
         fileprivate var bridgeFilters: [String]
         fileprivate var log: [String]
         fileprivate var libvirtRecords: [String]
+        fileprivate var managers: [Int32: String] = [:]
 
-        /// Reads it. The log has only messages that concern VFs.
-        public init(reading files: any FileTree, log: [String]) {
+        /// Reads it. The log has only messages that concern VFs. Of links only some are looked at, or all.
+        public init(reading files: any FileTree, log: [String], links: Set<Int32>? = nil) {
             func text(_ path: String) -> String? { (try? files.text(path)) ?? nil }
             groups = (try? PCIReader(files: files).iommuGroups()) ?? []
             // There once the module is.
@@ -150,13 +147,16 @@ public struct HostFacts: Sendable {
                 .filter { text("\(HostFacts.bridgeFolder)/\($0)") == "1" }
             self.log = log
             libvirtRecords = ((try? files.entries(LibvirtRecords.folder)) ?? nil)?.sorted() ?? []
+            for (manager, _, links) in (try? LinkManagers.byFolder(files, links: links)) ?? [] {
+                for link in links { managers[link.index] = manager }
+            }
         }
     }
 
     /// Takes over what the host's events have changed.
     public mutating func take(_ now: Changing) {
         (groups, allowsUnsafeInterrupts, bridgeFilters) = (now.groups, now.allowsUnsafeInterrupts, now.bridgeFilters)
-        (log, libvirtRecords) = (now.log, now.libvirtRecords)
+        (log, libvirtRecords, managers) = (now.log, now.libvirtRecords, now.managers)
     }
 
     package static let bridgeFolder = "/proc/sys/net/bridge"

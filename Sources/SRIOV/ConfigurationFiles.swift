@@ -68,14 +68,11 @@ public enum ConfigurationFiles {
 
     private static func lines(of path: String, _ words: [String], _ files: any FileTree) -> [ConfigurationLine] {
         let text = ((try? files.wholeText(path)) ?? nil) ?? ""
-        let isUnit = path.hasSuffix(".service") && words.contains(where: text.lowercased().contains)
         return text.split(separator: "\n", omittingEmptySubsequences: false).enumerated().compactMap { number, line in
             let line = line.trimmingBlanks
             guard !line.isEmpty, !line.hasPrefix("#"), !line.hasPrefix(";") else { return nil }
             let lower = line.lowercased()
-            // What a unit is ordered before counts when it makes VFs.
-            let isOrder = isUnit && lower.hasPrefix("before=")
-            guard isOrder || words.contains(where: lower.contains) else { return nil }
+            guard words.contains(where: lower.contains) else { return nil }
             return ConfigurationLine(path: path, number: number + 1, text: line)
         }
     }

@@ -59,10 +59,8 @@ public enum LibvirtRecords {
     }
 }
 
-/// The units of ours and of libvirt that systemd starts by itself.
+/// The units of ours that systemd starts by itself.
 package enum StartedUnits {
-    /// libvirt's daemons, whole or in parts.
-    package static let libvirt = ["libvirtd", "virtqemud", "virtnetworkd"]
     private static let targets = ["multi-user", "sysinit", "network", "sockets"]
 
     /// The units, by the folder of the target that wants them.
@@ -70,9 +68,7 @@ package enum StartedUnits {
         var found: [(folder: String, units: [String])] = []
         for target in targets {
             let folder = "/etc/systemd/system/\(target).target.wants"
-            let units = (try files.entries(folder) ?? []).filter { unit in
-                unit.hasPrefix("sluice") || libvirt.contains { unit.hasPrefix("\($0).") }
-            }.sorted()
+            let units = (try files.entries(folder) ?? []).filter { $0.hasPrefix("sluice") }.sorted()
             if !units.isEmpty { found.append((folder, units)) }
         }
         return found
@@ -81,26 +77,35 @@ package enum StartedUnits {
 
 /// The programs that configure links, as they themselves have written down.
 package enum LinkManagers {
-    /// A manager's folder with a file a link, named by its index; and the lines that say that it configures the link
-    /// (nm_config_device_state_write in NetworkManager, link_save in systemd-networkd).
-    private static let kinds: [(name: String, folder: String, lines: Set<String>)] = [
-        ("NetworkManager", "/run/NetworkManager/devices", ["managed=true"]),
+    /// A manager's unit, its folder with a file a link, named by its index, and how the lines begin that say that it
+    /// configures the link (nm_config_device_state_write in NetworkManager, link_save in systemd-networkd).
+    private static let kinds: [(unit: String, folder: String, lines: [String])] = [
+        ("NetworkManager", "/run/NetworkManager/devices", ["connection-uuid="]),
         ("systemd-networkd", "/run/systemd/netif/links", ["ADMIN_STATE=configured", "ADMIN_STATE=configuring"]),
     ]
+    /// Where systemd keeps a link for each unit that runs. The files of a manager stay when it ends.
+    package static let running = "/run/systemd/units"
 
-    /// The managers' folders, with the links that they configure and the line that says so.
+    package static func mark(of manager: String) -> String { "invocation:\(manager).service" }
+
+    /// The managers that run, with the links that they configure and the lines that say so. Only some links are looked at,
+    /// unless none are given: hosts with containers have thousands.
     package static func byFolder(
-        _ files: any FileTree
+        _ files: any FileTree, links wanted: Set<Int32>? = nil
     ) throws(PCIError) -> [(manager: String, folder: String, links: [(index: Int32, line: String)])] {
         var found: [(manager: String, folder: String, links: [(index: Int32, line: String)])] = []
-        for (name, folder, lines) in kinds {
+        guard wanted?.isEmpty != true else { return found }
+        let units = try files.entries(running) ?? []
+        for (unit, folder, beginnings) in kinds where units.contains(mark(of: unit)) {
             var links: [(index: Int32, line: String)] = []
-            for index in (try files.entries(folder) ?? []).compactMap({ Int32($0) }).sorted() {
-                let text = try files.text("\(folder)/\(index)") ?? ""
-                let line = text.split(separator: "\n").first { lines.contains(String($0)) }
+            var indexes = wanted ?? []
+            if wanted == nil { indexes = Set((try files.entries(folder) ?? []).compactMap { Int32($0) }) }
+            for index in indexes.sorted() {
+                let lines = (try files.text("\(folder)/\(index)") ?? "").split(separator: "\n")
+                let line = lines.first { line in beginnings.contains { line.hasPrefix($0) } }
                 if let line { links.append((index, String(line))) }
             }
-            if !links.isEmpty { found.append((name, folder, links)) }
+            if !links.isEmpty { found.append((unit, folder, links)) }
         }
         return found
     }
@@ -135,12 +140,15 @@ public enum AuditLog {
     package static func denials(in text: String, since boot: Int) -> [String] {
         text.split(separator: "\n").filter { line in
             // type=AVC msg=audit(1700000000.123:45): apparmor="DENIED" …
-            guard line.contains("DENIED") || line.contains("denied"),
+            guard line.hasPrefix("type=AVC "), line.contains("apparmor=\"DENIED\"") || line.contains("avc:  denied"),
                 let mark = line.firstRange(of: "msg=audit("),
                 let time = Int(line[mark.upperBound...].prefix { $0 != "." && $0 != ":" })
             else { return false }
             return time >= boot && RelevantLog.isRelevant(String(line))
-        }.map(String.init)
+        }.map { line in
+            // What the daemon appends for people (log_format = ENRICHED) begins with a group separator.
+            String(line.prefix { $0 != "\u{1d}" })
+        }
     }
 }
 

@@ -204,7 +204,8 @@ public struct SnapshotWriter {
         if try files.entries("/run/systemd/system") != nil {
             device("/run/systemd/system") { $0.attribute(".", "\n") }
         }
-        for (_, folder, links) in try LinkManagers.byFolder(files) {
+        for (manager, folder, links) in try LinkManagers.byFolder(files) {
+            device(LinkManagers.running) { $0.attribute(LinkManagers.mark(of: manager), "\n") }
             device(folder) { block in for link in links { block.attribute("\(link.index)", link.line + "\n") } }
         }
         for (folder, units) in try StartedUnits.byFolder(files) {

@@ -92,9 +92,12 @@ struct Doctor: ParsableCommand {
             var options = try PlanOptions.parse(["-f", file, "--state", agent.state])
             options.agent = agent
             do {
-                facts.plan = try options.plan(
+                let plan = try options.plan(
                     kernel, try HostFileOptions.load(file), leases: leases, isLive: source.isLive
                 ).plan
+                facts.plan = plan
+                facts.handedOut = Set(
+                    plan.devices.compactMap(\.address).flatMap { host.virtualFunctions(of: $0).map(\.pci.address) })
             } catch  where self.file == nil {
                 // What else is wrong is told all the same.
                 Output.error("The host is not compared with its host file: \(error)")

@@ -29,9 +29,11 @@ struct Snapshot: ParsableCommand {
     func run() throws {
         let files = LiveFileTree()
         // Only root can read the record of serial numbers; without it a drive is known by its address.
-        let serials = (try? KnownSerials(state: StateDirectory(), files: files).current()) ?? [:]
+        let serials = (try? KnownSerials(state: agent.stateDirectory, files: files).current()) ?? [:]
         // Without the agent, or with an older one, nothing of this is known.
-        let facts: AgentFacts? = try? agent.client?.get("/v1/facts")
+        let client = AgentClient(socket: agent.socket, timeoutSeconds: 10)
+        let facts: AgentFacts? = try? client?.get("/v1/facts")
+        if client != nil, facts == nil { Output.error("The agent does not answer: what only it knows is left out.") }
         let text = try SnapshotWriter.record(
             files: files, serials: serials, log: KernelLog.lines(last: 10_000) + AuditLog.denials(),
             agent: try facts?.text())
