@@ -156,7 +156,6 @@ extension HostKeeper {
         state.withLock {
             $0.declared = declared
             $0.attempts = Attempts()
-            $0.factsRead = nil
         }
         manager.update(host: host, pools: pools)
         onPools()

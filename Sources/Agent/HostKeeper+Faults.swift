@@ -18,27 +18,17 @@ struct FaultKey: Hashable {
 }
 
 extension HostKeeper {
-    /// What faults are told from, as it is now.
-    func readFacts() {
-        let denials = AuditLog.denials()
-        let facts = HostFacts(reading: kernel.files, log: messages.lines + denials)
+    /// What faults are told from, as it is now. The audit daemon's log is long: it is read when somebody asks, and at the
+    /// start; the kernel's own tells by itself.
+    func readFacts(withAudit: Bool = true) {
+        let denials = withAudit ? AuditLog.denials() : state.withLock { $0.denials }
+        let links = manager.observedHost.functions.filter { $0.pci.physicalFunction != nil }.compactMap(\.link?.index)
+        let facts = HostFacts(reading: kernel.files, log: messages.lines + denials, links: Set(links))
         state.withLock { state in
             let plan = state.facts.plan
-            state.denials = denials
-            (state.facts, state.factsRead) = (facts, .now)
+            (state.facts, state.denials) = (facts, denials)
             state.facts.plan = plan
         }
-    }
-
-    /// The same after an event of the host, which changes no file: those are read again after a minute only.
-    func updateFacts() {
-        guard state.withLock({ $0.factsRead.map { $0.duration(to: .now) < .seconds(60) } ?? false }) else {
-            return readFacts()
-        }
-        let links = manager.observedHost.functions.filter { $0.pci.physicalFunction != nil }.compactMap(\.link?.index)
-        let denials = state.withLock { $0.denials }
-        let now = HostFacts.Changing(reading: kernel.files, log: messages.lines + denials, links: Set(links))
-        state.withLock { $0.facts.take(now) }
     }
 
     /// What is wrong with the host now.

@@ -52,9 +52,7 @@ final class HostKeeper: Sendable {
         var models: Set<PCIModel> = []
         /// What faults are told from beside the host itself.
         var facts = HostFacts()
-        /// When the files among them were read; nil when they are to be read again.
-        var factsRead: ContinuousClock.Instant?
-        /// The audit daemon's denials, as they were then.
+        /// The audit daemon's denials when they were last read.
         var denials: [String] = []
         /// The faults that were told of, and their titles.
         var told: [FaultKey: String]?
@@ -171,7 +169,7 @@ final class HostKeeper: Sendable {
         if reasons.reload { return await reload() }
         if reasons.host { return await refresh() }
         if reasons.facts {
-            try? await blocking { [self] in updateFacts() }
+            try? await blocking { [self] in readFacts(withAudit: false) }
             await tellFaults()
         }
         for link in reasons.settings where await isDrifted(link) { return await refresh() }
@@ -260,7 +258,7 @@ final class HostKeeper: Sendable {
             manager.update(host: host, pools: pools)
             onPools()
             readNames(of: host)
-            updateFacts()
+            readFacts(withAudit: isStart)
             return host
         }
         metrics.hostRead()

@@ -104,19 +104,26 @@ public struct HostFacts: Sendable {
 
     /// Reads them; what cannot be read, by an ordinary user or within a sandbox, is not known. Of the kernel's log those
     /// messages are kept that concern VFs; a live host's are given, since they are in no file.
-    public init(reading files: any FileTree, log: [String]? = nil) {
+    /// Network managers are asked for some links only, or for all.
+    public init(reading files: any FileTree, log: [String]? = nil, links: Set<Int32>? = nil) {
         func text(_ path: String) -> String? { (try? files.text(path)) ?? nil }
         func names(_ path: String) -> [String]? { (try? files.entries(path)) ?? nil }
         func whole(_ path: String) -> String? { (try? files.wholeText(path)) ?? nil }
         commandLine = whole("/proc/cmdline")?.split(whereSeparator: \.isWhitespace).map(String.init)
         iommuTables = names("/sys/firmware/acpi/tables")?.filter { ["DMAR", "IVRS", "IORT"].contains($0) }.sorted()
         processorFlags = (try? ProcessorFlags.read(files)) ?? nil
+        groups = (try? PCIReader(files: files).iommuGroups()) ?? []
+        allowsUnsafeInterrupts = text(Self.unsafeInterrupts) == "Y"
         hasVFIO = (try? KernelModules(files: files).has("vfio-pci")) ?? nil
         // `none [integrity] confidentiality`
         lockdown = text("/sys/kernel/security/lockdown")?.split(separator: " ").first { $0.hasPrefix("[") }
             .map { String($0.dropFirst().dropLast()) }
+        // They are there as long as the module br_netfilter is.
+        bridgeFilters = ["bridge-nf-call-iptables", "bridge-nf-call-ip6tables", "bridge-nf-call-arptables"]
+            .filter { text("\(Self.bridgeFolder)/\($0)") == "1" }
         configuration = ConfigurationFiles.lines(in: files)
         isConfigurationWhole = ConfigurationFiles.areReadable(in: files)
+        libvirtRecords = names(LibvirtRecords.folder)?.sorted() ?? []
         hasSystemd = names("/run/systemd/system") != nil
         startsAgent = !((try? StartedUnits.byFolder(files)) ?? []).isEmpty
         if let known = AgentFacts(reading: files) {
@@ -124,39 +131,10 @@ public struct HostFacts: Sendable {
             handedOut = Set((known.handedOut ?? []).compactMap { PCIAddress($0) })
         }
         let recorded = whole(RelevantLog.path)?.split(separator: "\n").map(String.init)
-        take(Changing(reading: files, log: (log ?? recorded ?? []).filter(RelevantLog.isRelevant)))
-    }
-
-    /// What the host's events change; the rest is its configuration.
-    public struct Changing: Sendable {
-        fileprivate var groups: [IOMMUGroup]
-        fileprivate var allowsUnsafeInterrupts: Bool
-        fileprivate var bridgeFilters: [String]
-        fileprivate var log: [String]
-        fileprivate var libvirtRecords: [String]
-        fileprivate var managers: [Int32: String] = [:]
-
-        /// Reads it. The log has only messages that concern VFs. Of links only some are looked at, or all.
-        public init(reading files: any FileTree, log: [String], links: Set<Int32>? = nil) {
-            func text(_ path: String) -> String? { (try? files.text(path)) ?? nil }
-            groups = (try? PCIReader(files: files).iommuGroups()) ?? []
-            // There once the module is.
-            allowsUnsafeInterrupts = text(HostFacts.unsafeInterrupts) == "Y"
-            // They are there as long as the module br_netfilter is.
-            bridgeFilters = ["bridge-nf-call-iptables", "bridge-nf-call-ip6tables", "bridge-nf-call-arptables"]
-                .filter { text("\(HostFacts.bridgeFolder)/\($0)") == "1" }
-            self.log = log
-            libvirtRecords = ((try? files.entries(LibvirtRecords.folder)) ?? nil)?.sorted() ?? []
-            for (manager, _, links) in (try? LinkManagers.byFolder(files, links: links)) ?? [] {
-                for link in links { managers[link.index] = manager }
-            }
+        self.log = (log ?? recorded ?? []).filter(RelevantLog.isRelevant)
+        for (manager, _, links) in (try? LinkManagers.byFolder(files, links: links)) ?? [] {
+            for link in links { managers[link.index] = manager }
         }
-    }
-
-    /// Takes over what the host's events have changed.
-    public mutating func take(_ now: Changing) {
-        (groups, allowsUnsafeInterrupts, bridgeFilters) = (now.groups, now.allowsUnsafeInterrupts, now.bridgeFilters)
-        (log, libvirtRecords, managers) = (now.log, now.libvirtRecords, now.managers)
     }
 
     package static let bridgeFolder = "/proc/sys/net/bridge"
