@@ -258,7 +258,7 @@ final class HostKeeper: Sendable {
             manager.update(host: host, pools: pools)
             onPools()
             readNames(of: host)
-            readFacts(withAudit: isStart)
+            readFacts(withAudit: false)
             return host
         }
         metrics.hostRead()

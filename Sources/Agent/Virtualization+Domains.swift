@@ -24,13 +24,13 @@ extension Virtualization {
         let hasChanged = state.withLock { state in
             defer { (state.domains, state.hasLooked) = (domains, true) }
             // From here on what they have is told by what they are, not by their having been started.
-            var hasStarted = false
+            var hasUnseenUse = false
             for domain in domains where domain.isActive && answered[domain.uuid] != nil {
-                if state.unseen.remove(domain.uuid) != nil { hasStarted = true }
+                if state.unseen.remove(domain.uuid) != nil { hasUnseenUse = true }
                 state.starting.remove(domain.uuid)
                 state.startsAnswered[domain.uuid] = nil
             }
-            return hasStarted || !state.hasLooked || used(state.domains) != now
+            return hasUnseenUse || !state.hasLooked || used(state.domains) != now
         }
         // Who holds what is to be looked at, and the leases with it: what was unplugged or has ended comes back.
         if hasChanged { onChange() }

@@ -4,7 +4,6 @@ internal import Leasing
 internal import Libvirt
 internal import Logging
 internal import NIOCore
-internal import Netlink
 internal import PCI
 internal import SRIOV
 internal import Synchronization
@@ -124,9 +123,10 @@ final class Virtualization: Sendable {
     /// Whether a VFIO node is one of those that a QEMU opens which libvirt is starting: that is no news, and what becomes
     /// of it libvirt tells.
     func isUseExpected(of node: String) -> Bool {
-        let (now, host) = (ContinuousClock.now, manager.observedHost)
+        let now = ContinuousClock.now
         let answered = state.withLock { $0.startsAnswered.filter { now - $0.value < Self.startPatience } }
         guard !answered.isEmpty else { return false }
+        let host = manager.observedHost
         let lease = manager.leases.first { lease in
             lease.consumer.kind == .domain && answered[lease.consumer.identifier] != nil
                 && host[lease.address]?.pci.iommuGroup.map { "/dev/vfio/\($0)" == node } ?? false

@@ -58,7 +58,8 @@ struct BootOptions: ParsableArguments {
     var topics: Set<BootTopic> { Set(only) }
     var installer: BootInstaller { BootInstaller(root: isLive ? "" : root ?? "") }
 
-    /// What the host is to have of the chosen topics, and how that was rendered. What was chosen at the last installation holds on.
+    /// What the host is to have of the chosen topics, and how that was rendered. What was chosen at the last installation
+    /// holds on.
     func render(for system: HostSystem? = nil) throws -> (set: BootSet, options: BootRenderer.Options) {
         let files = ImageFiles(root: isLive ? "" : root ?? "")
         let declared = try declaredHost(files)

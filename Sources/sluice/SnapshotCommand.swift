@@ -11,8 +11,8 @@ struct Snapshot: ParsableCommand {
         discussion: """
             For support, and for tests of one's own host file: sluice plan --snapshot FILE -f host.yaml plans for the
             recorded host. The file holds PCI functions, network links, NUMA nodes, IOMMU groups, mount points of disks
-            and who has a VFIO device open, and the agent's pools, networks and virtual machines: the list is in Documentation/snapshot.md. Nothing that could hold a password
-            is read. Run it as root to have everything.
+            and who has a VFIO device open, and the agent's pools, networks and virtual machines: the list is in
+            Documentation/snapshot.md. Nothing that could hold a password is read. Run it as root to have everything.
 
             Example:
               sluice snapshot > host.txt

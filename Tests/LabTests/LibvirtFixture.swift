@@ -1,5 +1,6 @@
 import AgentAPI
 import Glibc
+import Netlink
 import PCI
 import SRIOV
 import Testing
@@ -99,6 +100,20 @@ final class LibvirtFixture {
     func free() throws -> Int {
         let pool: PoolView = try agent.client().get("/v1/pools/tenant")
         return pool.free
+    }
+
+    /// What the kernel has set the port's VFs to.
+    static func vfs() throws -> [VirtualFunctionSettings] {
+        try Lab.host().functions.filter { $0.name.hasPrefix("ens10 vf") }.compactMap(\.settings)
+    }
+
+    /// The same without the address that libvirt or a driver leaves on a VF that had none.
+    static func vfsWithoutAddresses() throws -> [VirtualFunctionSettings] {
+        try vfs().map {
+            var settings = $0
+            settings.mac = nil
+            return settings
+        }
     }
 
     /// A VF's settings on the kernel.

@@ -38,14 +38,7 @@ extension LabSuite {
         @Test("A setting that the VF's driver refuses keeps a machine from starting, says which, and leaves nothing")
         func unsettable() throws {
             let libvirt = try LibvirtFixture()
-            func settings() throws -> [VirtualFunctionSettings?] {
-                try Lab.host().functions.filter { $0.name.hasPrefix("ens10 vf") }.map {
-                    var settings = $0.settings
-                    settings?.mac = nil
-                    return settings
-                }
-            }
-            let clean = try settings()
+            let clean = try LibvirtFixture.vfsWithoutAddresses()
             try libvirt.sluice("network", "sync")
             // igb takes none of them (lab of a real kernel): link state, another protocol, a minimal rate.
             for (name, option, word) in [
@@ -59,7 +52,7 @@ extension LabSuite {
                 #expect(refused.status != 0 && refused.error.contains(word), "\(name): \(refused)")
                 #expect(refused.error.contains("ens10 vf"), "\(name): \(refused)")
                 try Lab.wait(for: "all VFs to be free again") { try libvirt.free() == 4 }
-                #expect(try settings() == clean, "\(name)")
+                #expect(try LibvirtFixture.vfsWithoutAddresses() == clean, "\(name)")
             }
             // What is no setting is refused at once.
             let wrong = try Lab.sluice("vm", "attach", "link", "--pool", "tenant", "--link-state", "up")

@@ -13,23 +13,12 @@ extension LabSuite {
     struct LibvirtTests {
         init() throws { try Lab.reset() }
 
-        private func vfs() throws -> [VirtualFunctionSettings] {
-            try Lab.host().functions.filter { $0.name.hasPrefix("ens10 vf") }.compactMap(\.settings)
-        }
-
-        /// Settings without the address that libvirt or a driver leaves on a VF that had none.
-        private func withoutAddresses(_ settings: [VirtualFunctionSettings]) -> [VirtualFunctionSettings] {
-            settings.map {
-                var settings = $0
-                settings.mac = nil
-                return settings
-            }
-        }
+        private func vfs() throws -> [VirtualFunctionSettings] { try LibvirtFixture.vfs() }
 
         @Test("What a tenant sets does not reach the next: trust, spoof check, VLAN, rate, read from the kernel")
         func tenants() throws {
             let libvirt = try LibvirtFixture()
-            let clean = withoutAddresses(try vfs())
+            let clean = try LibvirtFixture.vfsWithoutAddresses()
             try libvirt.sluice("network", "sync")
             try libvirt.define("first")
             try libvirt.define("second")
@@ -49,7 +38,7 @@ extension LabSuite {
                 },
                 "\(history)")
             try libvirt.virsh("destroy", "first")
-            #expect(withoutAddresses(try vfs()) == clean)
+            #expect(try LibvirtFixture.vfsWithoutAddresses() == clean)
             try libvirt.sluice("vm", "attach", "second", "--pool", "tenant")
             try libvirt.virsh("start", "second")
             let next = try #require(try vfs().first)
@@ -58,7 +47,7 @@ extension LabSuite {
             #expect(next.vlans == [VLAN(id: 42, qos: 3)], "\(next)")
             try libvirt.virsh("destroy", "second")
             #expect(try libvirt.free() == 4)
-            #expect(withoutAddresses(try vfs()) == clean)
+            #expect(try LibvirtFixture.vfsWithoutAddresses() == clean)
         }
 
         @Test("A machine that would get more VFs than are free is refused before it starts, with who has them")
@@ -366,7 +355,7 @@ extension LabSuite {
         @Test("Starts and stops in a row leave nothing behind")
         func rounds() throws {
             let libvirt = try LibvirtFixture(LibvirtFixture.hostFile(virtualFunctions: 7))
-            let clean = withoutAddresses(try vfs())
+            let clean = try LibvirtFixture.vfsWithoutAddresses()
             try libvirt.sluice("network", "sync")
             try libvirt.define("guest")
             try libvirt.sluice("vm", "attach", "guest", "--pool", "tenant")
@@ -376,7 +365,7 @@ extension LabSuite {
                 try libvirt.virsh("destroy", "guest")
                 #expect(try libvirt.free() == 7)
             }
-            #expect(withoutAddresses(try vfs()) == clean)
+            #expect(try LibvirtFixture.vfsWithoutAddresses() == clean)
             #expect(try libvirt.virsh("net-port-list", "tenant").split(separator: "\n").isEmpty)
         }
     }
