@@ -20,10 +20,19 @@ extension FaultKind {
             "look for apparmor=\"DENIED\" in dmesg; sluice boot install --only apparmor allows it",
             "set dynamic_ownership = 1 in /etc/libvirt/qemu.conf, so that libvirt gives QEMU the node",
             vfioGroupRemedy,
-            "a cgroup_device_acl of one's own in qemu.conf has to have \"/dev/vfio/vfio\"",
         ],
         messages: [
-            KnownMessage("/dev/vfio/", "Permission denied"), KnownMessage("/dev/vfio/", "Operation not permitted"),
+            KnownMessage("/dev/vfio/", "Permission denied"),
+            KnownMessage(
+                "/dev/vfio/", "Operation not permitted", title: "a cgroup keeps a program from a VFIO node",
+                cause:
+                    "the node is not among the devices that the program's cgroup may open: libvirt adds those of its machines, "
+                    + "whoever starts QEMU otherwise, or in a unit or container, has to",
+                remedies: [
+                    "in a unit: DeviceAllow=char-vfio rw",
+                    "in a container: the node among its devices (--device /dev/vfio/N)",
+                    "in /etc/libvirt/qemu.conf, a cgroup_device_acl of one's own has \"/dev/vfio/vfio\" too",
+                ]),
             KnownMessage("apparmor=\"DENIED\"", "/dev/vfio/", isCause: true),
         ])
 
@@ -31,7 +40,7 @@ extension FaultKind {
         "access.selinux", "SELinux keeps a virtual machine from a VFIO node",
         found: "the kernel's log has \"avc: denied\" for a VFIO device",
         cause: "the node has not the label that QEMU's domain may open",
-        ["setsebool -P virt_use_vfio on", "restorecon -Rv /dev/vfio"],
+        ["restorecon -Rv /dev/vfio", "ausearch -m avc -ts boot shows what else was refused"],
         messages: [
             KnownMessage("avc:", "denied", "vfio_device_t", isCause: true),
             KnownMessage("avc:", "denied", "/dev/vfio", isCause: true),

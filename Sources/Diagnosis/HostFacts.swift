@@ -32,6 +32,8 @@ public struct HostFacts: Sendable {
     public var hasSystemd: Bool?
     /// Whether the agent is started at boot.
     public var startsAgent = false
+    /// The folders that make systemd start a unit at boot, by the unit: ours, libvirt's, and others that make VFs.
+    public var startedBy: [String: [String]] = [:]
     /// The programs that configure links, by the link's index.
     public var managers: [Int32: String] = [:]
     /// What is to be handed out; from the host file.
@@ -125,7 +127,11 @@ public struct HostFacts: Sendable {
         isConfigurationWhole = ConfigurationFiles.areReadable(in: files)
         libvirtRecords = names(LibvirtRecords.folder)?.sorted() ?? []
         hasSystemd = names("/run/systemd/system") != nil
-        startsAgent = !((try? StartedUnits.byFolder(files)) ?? []).isEmpty
+        let makers = Set(UnitFiles.makers(configuration).keys)
+        for (folder, units) in (try? UnitFiles.started(files, makers: makers)) ?? [] {
+            for unit in units { startedBy[unit, default: []].append(folder) }
+        }
+        startsAgent = startedBy.keys.contains { $0.hasPrefix("sluice") }
         if let known = AgentFacts(reading: files) {
             (pools, networks, domains) = (known.pools, known.networks, known.domains)
             handedOut = Set((known.handedOut ?? []).compactMap { PCIAddress($0) })
@@ -144,6 +150,8 @@ public struct HostFacts: Sendable {
     var makers: [ConfigurationLine] {
         let words = ["sriov_numvfs", "sr-iov", "virtual-function-count", "total-vfs", "max_vfs"]
         return configuration.filter { line in
+            // How a unit is ordered makes nothing, whatever it is called.
+            guard !["Before", "After"].contains(line.setting?.key) else { return false }
             let text = line.text.lowercased()
             return words.contains(where: text.contains)
         }

@@ -3,7 +3,7 @@ internal import SRIOV
 
 extension FaultKind {
     /// What does not survive a boot.
-    static let persistenceKinds = [notPersistent]
+    static let persistenceKinds = [notPersistent, bootOrder]
 
     static let notPersistent = FaultKind(
         "boot.notPersistent", "nothing makes the VFs at the next boot", severity: .warning,
@@ -16,11 +16,66 @@ extension FaultKind {
             "sluice boot install starts the agent at boot, with all that it needs",
             "the ports and their VFs are declared in /etc/sluice/host.yaml",
         ])
+
+    static let bootOrder = FaultKind(
+        "boot.order", "VFs may be made after libvirt has started", severity: .warning,
+        found:
+            "a unit of the host's own, or rc.local, writes sriov_numvfs and is started at boot as libvirt is, with neither a "
+            + "Before= of its own nor an After= elsewhere in /etc/systemd/system",
+        cause:
+            "systemd starts what is not ordered side by side: networks and machines that libvirt starts by itself then find "
+            + "no VFs, and stay off until somebody starts them",
+        [
+            "systemctl edit UNIT, and there: [Unit] Before=libvirtd.service virtqemud.service virtnetworkd.service",
+            "or let the agent make the VFs, which is ordered so: sluice boot install",
+        ])
 }
 
 extension Diagnosis {
     /// What does not survive a boot.
     static func persistenceFaults(_ host: Host, _ facts: HostFacts) -> [Fault] {
+        notPersistent(host, facts) + lateMakers(facts)
+    }
+
+    /// Targets that libvirt does not wait for.
+    private static let lateTargets = ["multi-user.target", "graphical.target", "default.target"]
+
+    /// Units that make VFs and of which nothing says that they are done before libvirt starts. What is ordered by something
+    /// is taken to be in order: what that is ordered by in its turn is not looked at.
+    private static func lateMakers(_ facts: HostFacts) -> [Fault] {
+        let libvirt = UnitFiles.libvirt.filter { facts.startedBy[$0] != nil }.sorted()
+        guard facts.hasSystemd == true, !libvirt.isEmpty else { return [] }
+        return UnitFiles.makers(facts.configuration).sorted { $0.key < $1.key }.compactMap { unit, line in
+            let folders = facts.startedBy[unit] ?? []
+            // What an earlier target wants is done before that target is reached.
+            let isLate = folders.allSatisfy { folder in lateTargets.contains { folder.contains("/\($0).") } }
+            guard isLate, !folders.isEmpty || unit == "rc-local.service", !isOrdered(unit, facts) else { return nil }
+            return Fault(
+                .bootOrder, "\(unit) may make VFs after libvirt has started", subject: unit,
+                evidence: [line.description, "no line in /etc/systemd/system orders \(unit) before another unit"]
+                    + libvirt.map { "\($0) is started at boot" },
+                remedies: FaultKind.bootOrder.remedies.map { $0.replacing("UNIT", with: unit) })
+        }
+    }
+
+    private static func isOrdered(_ unit: String, _ facts: HostFacts) -> Bool {
+        let own = ["\(UnitFiles.folder)/\(unit)", "\(UnitFiles.folder)/\(unit).d/"]
+        return facts.configuration.contains { line in
+            guard line.path.hasPrefix("\(UnitFiles.folder)/") else { return false }
+            let key = line.setting?.key
+            if line.path == own[0] || line.path.hasPrefix(own[1]) {
+                // A line that goes on names more.
+                let others = (line.setting?.value ?? "").split(separator: " ").filter { name in
+                    !lateTargets.contains(String(name)) && name != "shutdown.target"
+                }
+                return key == "Before" && !others.isEmpty
+            }
+            // Wanting a unit orders nothing.
+            return line.text.contains(unit) && !["Wants", "Requires", "BindsTo", "PartOf"].contains(key)
+        }
+    }
+
+    private static func notPersistent(_ host: Host, _ facts: HostFacts) -> [Fault] {
         // Of what may not be read nothing is known.
         guard facts.hasSystemd == true, !facts.startsAgent, facts.isConfigurationWhole else { return [] }
         guard !(facts.commandLine?.contains { $0.contains("max_vfs=") } ?? false) else { return [] }

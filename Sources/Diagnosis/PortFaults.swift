@@ -6,7 +6,7 @@ extension FaultKind {
     /// What is wrong with ports that have VFs, or should have them.
     static let portKinds = [
         portDown, portWithoutCarrier, portWithoutVFs, portWithFewerVFs, vfsInTheWay, portDriver, noMemorySpace,
-        eswitchMode, otherMaker, portDrift, hung,
+        eswitchMode, otherMaker, portDrift, notFound, hung,
     ]
 
     static let portDown = FaultKind(
@@ -136,6 +136,21 @@ extension FaultKind {
             KnownMessage("other operation is pending"), KnownMessage("blocked for more than", "sriov_numvfs_store"),
         ])
 
+    static let notFound = FaultKind(
+        "pf.notFound", "a declared device is not there, or it is another one",
+        found:
+            "no device agrees with all that the host file says of it; the kernel's log says which netdevs were renamed",
+        cause:
+            "netdevs are renamed when systemd's naming scheme or a card's slot changes, or when two race for a name; "
+            + "PCI addresses move when cards are added",
+        [
+            "sluice list --all shows names, addresses, MACs and serial numbers",
+            "match by permanentMAC or serial, which stay with the hardware, and leave netdev out",
+        ],
+        messages: [
+            KnownMessage("Failed to rename network interface"), KnownMessage("Error changing net interface name"),
+        ])
+
     static let portDrift = FaultKind(
         "pf.drift", "a port is not as declared", severity: .warning, found: "sluice plan has steps for the port",
         cause: "somebody has changed it, or it was not applied yet", ["sluice plan", "sluice apply"],
@@ -241,19 +256,30 @@ extension Diagnosis {
             }
             if device.steps.isEmpty, !refused.isEmpty {
                 let codes = Set(device.refusals.map(\.error.code))
+                let isMissing = !codes.isDisjoint(with: [.deviceNotFound, .deviceAmbiguous, .identityMismatch])
                 let kind: FaultKind =
-                    codes.contains(.noDriver)
-                    ? .portDriver : codes.contains(.tooManyVFs) ? .portWithFewerVFs : .portDrift
+                    isMissing
+                    ? .notFound
+                    : codes.contains(.noDriver)
+                        ? .portDriver : codes.contains(.tooManyVFs) ? .portWithFewerVFs : .portDrift
+                let title =
+                    isMissing ? "is not there as declared" : "is not as declared, and sluice apply will not change it"
                 var fault = Fault(
-                    kind, "\(device.name) is not as declared, and sluice apply will not change it",
-                    subject: device.address.map { "\($0)" } ?? device.name,
-                    evidence: refused + ["declared at \(device.position)"],
+                    kind, "\(device.name) \(title)", subject: device.address.map { "\($0)" } ?? device.name,
+                    evidence: refused + (isMissing ? renames(of: device.name, facts) : [])
+                        + ["declared at \(device.position)"],
                     remedies: device.refusals.compactMap(\.error.remedy) + ["sluice plan"])
                 fault.fix = nil
                 return [fault]
             }
             return faults
         }
+    }
+
+    /// What the kernel says of a netdev's other names: `igb 0000:01:00.0 ens10: renamed from eth0`.
+    private static func renames(of name: String, _ facts: HostFacts) -> [String] {
+        facts.log.filter { $0.hasSuffix("renamed from \(name)") || $0.contains(" \(name): renamed from ") }
+            .suffix(3).map { "kernel log: \($0)" }
     }
 
     private static func kind(of step: Step, of function: Function?) -> FaultKind {

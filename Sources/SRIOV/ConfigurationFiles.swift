@@ -55,9 +55,15 @@ public enum ConfigurationFiles {
 
     /// The lines, in the order of the files. Comments are none. What may not be read has none.
     public static func lines(in files: any FileTree) -> [ConfigurationLine] {
-        places.flatMap { path, suffix, words in
-            ((try? paths(path, suffix, files)) ?? []).flatMap { lines(of: $0, words, files) }
+        let lines = places.flatMap { path, suffix, words in
+            ((try? paths(path, suffix, files)) ?? []).flatMap { path in
+                self.lines(of: path, in: files) { line in
+                    let lower = line.text.lowercased()
+                    return words.contains(where: lower.contains)
+                }
+            }
         }
+        return lines + ((try? UnitFiles.order(of: Set(UnitFiles.makers(lines).keys), files)) ?? [])
     }
 
     private static func paths(_ path: String, _ suffix: String?, _ files: any FileTree) throws(PCIError) -> [String] {
@@ -66,14 +72,16 @@ public enum ConfigurationFiles {
         return names.filter { $0.hasSuffix(suffix) }.sorted().map { "\(path)/\($0)" }
     }
 
-    private static func lines(of path: String, _ words: [String], _ files: any FileTree) -> [ConfigurationLine] {
+    /// The lines of a file that are wanted.
+    static func lines(
+        of path: String, in files: any FileTree, where isWanted: (ConfigurationLine) -> Bool
+    ) -> [ConfigurationLine] {
         let text = ((try? files.wholeText(path)) ?? nil) ?? ""
         return text.split(separator: "\n", omittingEmptySubsequences: false).enumerated().compactMap { number, line in
             let line = line.trimmingBlanks
             guard !line.isEmpty, !line.hasPrefix("#"), !line.hasPrefix(";") else { return nil }
-            let lower = line.lowercased()
-            guard words.contains(where: lower.contains) else { return nil }
-            return ConfigurationLine(path: path, number: number + 1, text: line)
+            let found = ConfigurationLine(path: path, number: number + 1, text: line)
+            return isWanted(found) ? found : nil
         }
     }
 }

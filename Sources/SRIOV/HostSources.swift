@@ -59,22 +59,6 @@ public enum LibvirtRecords {
     }
 }
 
-/// The units of ours that systemd starts by itself.
-package enum StartedUnits {
-    private static let targets = ["multi-user", "sysinit", "network", "sockets"]
-
-    /// The units, by the folder of the target that wants them.
-    package static func byFolder(_ files: any FileTree) throws(PCIError) -> [(folder: String, units: [String])] {
-        var found: [(folder: String, units: [String])] = []
-        for target in targets {
-            let folder = "/etc/systemd/system/\(target).target.wants"
-            let units = (try files.entries(folder) ?? []).filter { $0.hasPrefix("sluice") }.sorted()
-            if !units.isEmpty { found.append((folder, units)) }
-        }
-        return found
-    }
-}
-
 /// The programs that configure links, as they themselves have written down.
 package enum LinkManagers {
     /// A manager's unit, its folder with a file a link, named by its index, and how the lines begin that say that it
@@ -165,6 +149,12 @@ public enum RelevantLog {
     /// Whether a message concerns VFs, IOMMUs, or what keeps programs from them.
     public static func isRelevant(_ line: String) -> Bool {
         let lower = line.lowercased()
-        return words.contains(where: lower.contains)
+        return words.contains(where: lower.contains) || isRename(line)
+    }
+
+    /// Of a card's port: `igb 0000:01:00.0 ens10: renamed from eth0`. Those of containers have no address, and are many.
+    private static func isRename(_ line: String) -> Bool {
+        guard let mark = line.firstRange(of: ": renamed from ") else { return false }
+        return line[..<mark.lowerBound].split(separator: " ").contains { PCIAddress(String($0)) != nil }
     }
 }

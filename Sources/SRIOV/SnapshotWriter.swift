@@ -182,8 +182,9 @@ public struct SnapshotWriter {
     /// the lines that concern VFs, each at its place.
     private mutating func recordConfiguration() throws {
         var folders: [String: [(name: String, text: String)]] = [:]
-        for (path, lines) in Dictionary(grouping: ConfigurationFiles.lines(in: files), by: \.path) {
-            var text = Array(repeating: "", count: lines.last?.number ?? 0)
+        let configuration = ConfigurationFiles.lines(in: files)
+        for (path, lines) in Dictionary(grouping: configuration, by: \.path) {
+            var text = Array(repeating: "", count: lines.map(\.number).max() ?? 0)
             for line in lines { text[line.number - 1] = line.text }
             let slash = path.lastIndex(of: "/") ?? path.startIndex
             folders[String(path[..<slash]), default: []].append(
@@ -208,7 +209,8 @@ public struct SnapshotWriter {
             device(LinkManagers.running) { $0.attribute(LinkManagers.mark(of: manager), "\n") }
             device(folder) { block in for link in links { block.attribute("\(link.index)", link.line + "\n") } }
         }
-        for (folder, units) in try StartedUnits.byFolder(files) {
+        let makers = Set(UnitFiles.makers(configuration).keys)
+        for (folder, units) in try UnitFiles.started(files, makers: makers) {
             device(folder) { block in for unit in units { block.attribute(unit, "\n") } }
         }
         if let lockdown = try files.bytes("/sys/kernel/security/lockdown") {

@@ -218,6 +218,76 @@ struct FactFaultTests {
         }
     }
 
+    @Test("A unit that makes VFs beside libvirt's start; ordered, by anything, it is in order")
+    func bootOrder() throws {
+        let folder = "/etc/systemd/system"
+        let maker = "\(folder)/vfs.service"
+        func facts(
+            libvirt: String = "libvirtd.service", wants: String = "multi-user", unit: [String] = [],
+            maker: String = maker,
+            dropIn: (unit: String, line: String)? = nil
+        ) throws -> [Fault] {
+            let write = "ExecStart=/bin/sh -c 'echo 2 > /sys/class/net/ens10/device/sriov_numvfs'"
+            let text = (["[Unit]", "Description=x"] + unit + ["[Service]", write]).joined(separator: "\n") + "\n"
+            var files = [
+                (maker, text), ("\(folder)/multi-user.target.wants/\(libvirt)", "\n"),
+                ("\(folder)/\(wants).target.wants/vfs.service", "\n"), ("/run/systemd/system/x", "\n"),
+            ]
+            if let dropIn { files.append(("\(folder)/\(dropIn.unit).d/90.conf", "[Unit]\n\(dropIn.line)\n")) }
+            var folders: [String: String] = [:]
+            for (path, text) in files {
+                let (name, folder) = (path.split(separator: "/").last ?? "", path.split(separator: "/").dropLast())
+                let value = text.replacing("\\", with: "\\\\").replacing("\n", with: "\\n")
+                folders["/" + folder.joined(separator: "/"), default: ""] += "A: \(name)=\(value)\n"
+            }
+            let tree = try RecordedTree(Array(folders.map { "P: \($0)\n\($1)\n" }.joined().utf8))
+            // What a snapshot keeps says the same.
+            let host = try self.host()
+            func found(_ files: any FileTree) -> [Fault] {
+                Diagnosis.faults(of: host, HostFacts(reading: files)).filter { $0.id == "boot.order" }
+            }
+            let snapshot = try SnapshotWriter.record(files: tree, serials: [:])
+            let (live, told) = (found(tree), found(try RecordedTree(Array(snapshot.utf8))))
+            #expect(live.map(\.evidence) == told.map(\.evidence))
+            return live
+        }
+        let late = try facts()
+        #expect(late.map(\.subject) == ["vfs.service"], "\(late)")
+        #expect(late.first?.evidence.first?.hasPrefix("\(maker):4: ExecStart") ?? false, "\(late)")
+        #expect(late.first?.remedies.first?.contains("systemctl edit vfs.service") ?? false)
+        for unit in ["Before=multi-user.target", "After=network-pre.target", "Description=Before=libvirtd.service"] {
+            #expect(try facts(unit: [unit]).count == 1, "\(unit)")
+        }
+        #expect(try facts(dropIn: ("libvirtd.service", "Wants=vfs.service")).count == 1)
+        for unit in [
+            "Before=libvirtd.service", "Before = network.target", "Before=multi-user.target \\\n libvirtd.service",
+        ] {
+            #expect(try facts(unit: [unit]).isEmpty, "\(unit)")
+        }
+        #expect(try facts(dropIn: ("vfs.service", "Before=libvirtd.service")).isEmpty)
+        #expect(try facts(dropIn: ("libvirtd.service", "After=vfs.service")).isEmpty)
+        #expect(try facts(wants: "network").isEmpty)
+        #expect(try facts(wants: "other").isEmpty)
+        #expect(try facts(libvirt: "libvirtd-other.service").isEmpty)
+        #expect(try facts(maker: "/etc/rc.local").map(\.subject) == ["rc-local.service"])
+    }
+
+    @Test("A device of the host file that is not there, or is another one, with what the kernel has renamed")
+    func notFound() throws {
+        let host = try self.host()
+        let port = try #require(host.physicalFunctions.first)
+        let log = ["igb \(port.pci.address) \(port.name): renamed from eno7", "eth0: renamed from veth12"]
+        let text = "physicalFunctions:\n  - { match: { netdev: eno7 }, virtualFunctions: 2 }"
+        let found = faults(host) { ($0.plan, $0.log) = (try? plan(text, on: host), log) }
+        #expect(found.map(\.id) == ["pf.notFound"] && found.allSatisfy { $0.fix == nil }, "\(found)")
+        #expect(found.first?.evidence.contains("kernel log: \(log[0])") ?? false, "\(found)")
+        let other = text.replacing("eno7", with: "\(port.name), permanentMAC: 02:00:00:00:00:99")
+        #expect(faults(host) { $0.plan = try? plan(other, on: host) }.map(\.id) == ["pf.notFound"])
+        let there = text.replacing("eno7", with: port.name)
+        #expect(!faults(host) { $0.plan = try? plan(there, on: host) }.map(\.id).contains("pf.notFound"))
+        #expect(RelevantLog.isRelevant(log[0]) && !RelevantLog.isRelevant(log[1]))
+    }
+
     @Test("A VF of a pool that a network manager configures, unless somebody has leased it")
     func managed() throws {
         let host = try host()

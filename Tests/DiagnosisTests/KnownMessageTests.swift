@@ -22,6 +22,8 @@ struct KnownMessageTests {
                 "access.vfioNode",
                 "internal error: qemu unexpectedly closed the monitor: vfio 0000:04:10.0: failed to open /dev/vfio/94: Permission denied"
             ),
+            ("access.vfioNode", "vfio 0000:04:10.0: failed to open /dev/vfio/94: Operation not permitted"),
+            ("pf.notFound", "eth0: Failed to rename network interface 3 from 'eth0' to 'eno49': File exists"),
             ("vf.held", "vfio 0000:04:10.0: failed to open /dev/vfio/94: Device or resource busy"),
             ("vf.driver", "vfio 0000:04:10.0: failed to open /dev/vfio/94: No such file or directory"),
             ("vf.driver", "Unmanaged PCI device 0000:04:10.0 must be manually detached from the host"),
