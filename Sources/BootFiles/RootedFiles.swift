@@ -166,7 +166,7 @@ struct RootedFiles {
     func replace(_ path: String, _ bytes: [UInt8], mode: UInt32, owner: UInt32 = 0, group: UInt32 = 0)
         throws(SRIOVError)
     {
-        try change(path) { folder, new throws(SRIOVError) in
+        try change(path) { folder, name, new throws(SRIOVError) in
             let descriptor = openat(folder, new, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o600)
             guard descriptor >= 0 else { throw failure("write", path) }
             defer { close(descriptor) }
@@ -179,24 +179,48 @@ struct RootedFiles {
             }
             // Who is not root writes what is his.
             if geteuid() == 0, fchown(descriptor, owner, group) != 0 { throw failure("write", path) }
-            guard fchmod(descriptor, mode) == 0, fsync(descriptor) == 0 else { throw failure("write", path) }
+            guard fchmod(descriptor, mode) == 0, keepAttributes(of: name, in: folder, descriptor),
+                fsync(descriptor) == 0
+            else { throw failure("write", path) }
         }
+    }
+
+    /// Gives a new file what the one in its place has beyond owner and mode: an SELinux label, an access control list.
+    /// False, with errno, when one cannot be given.
+    private func keepAttributes(of name: String, in folder: Int32, _ descriptor: Int32) -> Bool {
+        let old = openat(folder, name, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC)
+        guard old >= 0 else { return true }
+        defer { close(old) }
+        // 64 KiB is the kernel's limit for the list, and for a value (xattr(7)).
+        var names = [CChar](repeating: 0, count: 1 << 16)
+        var value = [UInt8](repeating: 0, count: 1 << 16)
+        let length = flistxattr(old, &names, names.count)
+        for bytes in names.prefix(max(0, length)).split(separator: 0) {
+            let name = String(decoding: bytes.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+            // What is measured of the old content is none of the new one's.
+            if ["security.ima", "security.evm"].contains(name) { continue }
+            let count = fgetxattr(old, name, &value, value.count)
+            guard count < 0 || fsetxattr(descriptor, name, value, count, 0) == 0 || errno == ENOTSUP else {
+                return false
+            }
+        }
+        return true
     }
 
     /// Makes a symbolic link in the place of whatever is there.
     func replace(_ path: String, withLinkTo target: String) throws(SRIOVError) {
-        try change(path) { folder, new throws(SRIOVError) in
+        try change(path) { folder, _, new throws(SRIOVError) in
             guard symlinkat(target, folder, new) == 0 else { throw failure("make the link", path) }
         }
     }
 
-    private func change(_ path: String, _ make: (Int32, String) throws(SRIOVError) -> Void) throws(SRIOVError) {
+    private func change(_ path: String, _ make: (Int32, String, String) throws(SRIOVError) -> Void) throws(SRIOVError) {
         let isDone: Void? = try within(path, "write") { folder, name throws(SRIOVError) in
             // A name that no reader of the folder takes for its own; one that is left over is from a run that was killed.
             let new = ".\(name).sluice-new"
             unlinkat(folder, new, 0)
             do throws(SRIOVError) {
-                try make(folder, new)
+                try make(folder, name, new)
                 guard renameat(folder, new, folder, name) == 0, fsync(folder) == 0 else { throw failure("write", path) }
             } catch {
                 unlinkat(folder, new, 0)
