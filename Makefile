@@ -18,11 +18,13 @@ build: setup ## build sluice and sluiced for the lab and for trying out
 	@$(SWIFT_BUILD) --product sluice
 	@$(SWIFT_BUILD) --product sluiced
 	@$(SWIFT_BUILD) --product sluice-libvirt-hook
+	@$(SWIFT_BUILD) --product sluice-cni
 
 release: setup ## build the stripped programs that install installs
 	@swift build $(RELEASE) --product sluice -Xlinker -s
 	@swift build $(RELEASE) --product sluiced -Xlinker -s
 	@swift build $(RELEASE) --product sluice-libvirt-hook -Xlinker -s
+	@swift build $(RELEASE) --product sluice-cni -Xlinker -s
 
 run: setup ## apply an example in the lab, or list and plan on this machine's own SR-IOV ports
 	@scripts/run

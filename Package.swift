@@ -14,6 +14,7 @@ let package = Package(
         .executable(name: "sluice", targets: ["sluice"]),
         .executable(name: "sluiced", targets: ["sluiced"]),
         .executable(name: "sluice-libvirt-hook", targets: ["sluice-libvirt-hook"]),
+        .executable(name: "sluice-cni", targets: ["sluice-cni"]),
         .library(name: "SluiceTesting", targets: ["SluiceTesting"]),
     ],
     dependencies: [
@@ -58,7 +59,7 @@ let package = Package(
         .target(
             name: "Agent",
             dependencies: [
-                "AgentAPI", "CLinux", "Diagnosis", "HostFile", "Leasing", "Libvirt", "SRIOV",
+                "AgentAPI", "CLinux", "Diagnosis", "HostFile", "Kubernetes", "Leasing", "Libvirt", "SRIOV",
                 .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "NIOSSL", package: "swift-nio-ssl"), .product(name: "Logging", package: "swift-log"),
@@ -69,9 +70,14 @@ let package = Package(
             name: "sluiced",
             dependencies: ["Agent", .product(name: "ArgumentParser", package: "swift-argument-parser")],
             swiftSettings: settings),
+        .target(name: "AgentWire", swiftSettings: settings),
         .executableTarget(
-            name: "sluice-libvirt-hook", swiftSettings: settings,
+            name: "sluice-libvirt-hook", dependencies: ["AgentWire"], swiftSettings: settings,
             linkerSettings: [.unsafeFlags(["-static-executable"])]),
+        .executableTarget(
+            name: "sluice-cni", dependencies: ["AgentWire"], swiftSettings: settings,
+            linkerSettings: [.unsafeFlags(["-static-executable"])]),
+        .target(name: "Kubernetes", dependencies: ["CLinux", "Leasing"], swiftSettings: settings),
         .target(name: "SluiceTesting", dependencies: ["SRIOV"], swiftSettings: settings),
         .executableTarget(
             name: "sluice",
@@ -106,6 +112,9 @@ let package = Package(
             name: "LeasingTests", dependencies: ["HostFile", "Leasing", "SluiceTesting"], swiftSettings: settings),
         .testTarget(
             name: "LibvirtTests", dependencies: ["HostFile", "Leasing", "Libvirt", "PCI", "SRIOV", "SluiceTesting"],
+            swiftSettings: settings),
+        .testTarget(
+            name: "KubernetesTests", dependencies: ["Kubernetes", "Leasing", "Netlink", "SRIOV", "SluiceTesting"],
             swiftSettings: settings),
         .testTarget(
             name: "AgentUnitTests", dependencies: ["Agent", "AgentAPI", "Leasing", "SRIOV"], swiftSettings: settings),

@@ -4,6 +4,7 @@ internal import FoundationEssentials
 internal import HTTPTypes
 internal import HostFile
 internal import HummingbirdCore
+internal import Kubernetes
 internal import Leasing
 internal import Libvirt
 internal import NIOCore
@@ -26,6 +27,7 @@ struct API: Sendable {
         do {
             return try await answer(request, peer)
         } catch {
+            if request.headers[.accept] == CNI.type { return CNI.response(error) }
             let problem = Self.problem(error)
             guard request.headers[.accept] == "text/plain" else { return Self.response(problem) }
             // As the command line shows it: for libvirt's hook, which only passes it on.
@@ -102,8 +104,8 @@ struct API: Sendable {
     }
 
     private func allowChange(_ resource: Resource, _ peer: Peer?, waits: Bool) async throws {
-        // libvirt runs its hooks as root; whoever else says what libvirt does would be believed.
-        let isHook = resource == .virtual(.hooks)
+        // libvirt runs its hooks as root, and runtimes their plugins; whoever else says what those do would be believed.
+        let isHook = resource == .virtual(.hooks) || resource == .cni
         switch peer {
         case .user(0): break
         case .certificate where !isHook: break
@@ -112,14 +114,16 @@ struct API: Sendable {
             let who = peer?.name ?? "an unknown user"
             throw Problem(
                 status: 403, title: "Forbidden",
-                detail: isHook ? "\(who) may not say what libvirt does" : "\(who) may look, and change nothing",
+                detail: isHook
+                    ? "\(who) may not say what libvirt or a container runtime does"
+                    : "\(who) may look, and change nothing",
                 code: LeasingError.Code.forbidden.rawValue,
                 remedy: isHook
-                    ? "libvirt runs sluice-libvirt-hook as root on this host"
+                    ? "they run sluice-libvirt-hook and sluice-cni as root on this host"
                     : "ask as root, or start the agent with --allow-uid")
         }
         // A hook is answered all the same: an agent that only looks keeps no machine from its start.
-        if keeper.options.isObserveOnly, !isHook {
+        if keeper.options.isObserveOnly, resource != .virtual(.hooks) {
             throw Problem(
                 status: 409, title: "Conflict", detail: "the agent only observes (--observe-only)",
                 code: "agent.observeOnly", remedy: "start the agent without it")
@@ -190,6 +194,10 @@ struct API: Sendable {
         case .applies: return try await apply(request)
         case .virtual(let resource): return try await perform(resource, request)
         case .facts: return try Self.response(AgentFacts(keeper.facts))
+        case .cni:
+            return CNI.response(
+                try await ContainerNetwork(manager: manager, kernel: keeper.kernel)
+                    .answer(try await decode(request, CNICall.keys, limit: 2 * Self.hookLimit)))
         case .faults: return try Self.response(await keeper.currentFaults().map(FaultView.init))
         }
     }

@@ -3,7 +3,7 @@ internal import HTTPTypes
 /// What a path means.
 enum Resource: Equatable {
     case health, ready, metrics, host, functions, pools, leases, history, events, latestEvents, plans, applies, faults
-    case facts
+    case facts, cni
     case function(String)
     case pool(String)
     case lease(String)
@@ -27,6 +27,7 @@ enum Resource: Equatable {
         case ["v1", "applies"]: self = .applies
         case ["v1", "faults"]: self = .faults
         case ["v1", "facts"]: self = .facts
+        case ["v1", "cni"]: self = .cni
         default:
             guard path.count > 1, path[0] == "v1" else { return nil }
             let names = path.dropFirst().compactMap(\.removingPercentEncodingStrictly)
@@ -53,7 +54,7 @@ enum Resource: Equatable {
         case .leases: [.get, .post]
         case .lease: [.get, .delete]
         case .virtual(let resource): resource.methods
-        case .repair, .plans, .applies: [.post]
+        case .repair, .plans, .applies, .cni: [.post]
         default: [.get]
         }
     }

@@ -70,6 +70,15 @@ struct FunctionCare: Sendable {
         }
     }
 
+    /// Whether a function is set as its lease says. Throws `lease.notPrepared` with what is not.
+    func verify(_ member: Pool.Member, settings: VirtualFunctionSettings) throws(LeasingError) {
+        try describingErrors(member) {
+            guard let (link, index) = place(member) else { return }
+            let change = VirtualFunctionChange(index: index, settings: settings.filled(from: member.policy))
+            try verify(change, link, member, .unprepared)
+        }
+    }
+
     /// Resets a function that nobody uses, gives it back the settings and the driver of a free one, and reads them back.
     ///
     /// Throws `vf.quarantined` when it cannot be reset, or is not clean afterwards.

@@ -44,6 +44,8 @@ public struct Lease: Sendable, Hashable, Identifiable {
     public var idempotencyKey: String?
     /// What the request was, so that the key is not used for another.
     public var fingerprint: String?
+    /// What the consumer calls it, for whoever has to find it again: a container's interface in a network.
+    public var attachment: String?
 
     /// Makes a lease that is reserved.
     public init(

@@ -166,6 +166,7 @@ extension LeaseManager {
                         lease.driver = request.driver ?? pool?.driver(for: choice.member)
                         lease.ttlSeconds = request.ttlSeconds
                         lease.deadline = deadline
+                        lease.attachment = request.attachment
                         lease.idempotencyKey = request.idempotencyKey
                         lease.fingerprint = request.idempotencyKey == nil ? nil : request.fingerprint
                     }

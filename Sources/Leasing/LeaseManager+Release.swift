@@ -21,6 +21,19 @@ extension LeaseManager {
         return try await giveBack(lease.id, .repair, Cause(actor: actor, "repair"))
     }
 
+    /// Compares the function of a lease with what it is to be set to.
+    ///
+    /// Throws `lease.notPrepared` with what differs, `lease.state` when the function is not there.
+    public func verify(_ lease: Lease) async throws(LeasingError) {
+        guard let member = member(of: lease) else {
+            throw LeasingError(.state, "\(lease.name) is not there")
+        }
+        let care = care
+        try await queues.run(on: member.portAddress) { () throws(LeasingError) in
+            try care.verify(member, settings: lease.settings)
+        }
+    }
+
     /// Takes a lease through an event towards its end, as far as its function's holder lets it.
     @discardableResult
     func giveBack(

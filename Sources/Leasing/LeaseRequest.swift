@@ -28,6 +28,8 @@ public struct LeaseRequest: Sendable, Hashable {
     public var ttlSeconds: Int64?
     /// What makes a repeated request the same one.
     public var idempotencyKey: String?
+    /// What the consumer calls the lease, for whoever has to find it again.
+    public var attachment: String?
 
     /// A place in the host.
     public enum Place: Sendable, Hashable {

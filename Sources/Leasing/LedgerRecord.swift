@@ -20,8 +20,8 @@ enum LedgerRecord {
             sql: """
                 INSERT INTO lease (id, function, address, name, pool, consumer, boot, state, reason, settings, driver,
                     before, driverBefore, created, changed, deadlineBoot, deadlineMilliseconds, deadlineTime, ttlSeconds,
-                    wasHeld, idempotencyKey, fingerprint)
-                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                    wasHeld, idempotencyKey, fingerprint, attachment)
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
                 """)
         try statement.execute(arguments: [
             lease.id, lease.function.rawValue, lease.address.description, lease.name, lease.pool,
@@ -29,6 +29,7 @@ enum LedgerRecord {
             SettingsText.encode(lease.settings), lease.driver.map(encode), lease.before.map(SettingsText.encode),
             lease.driverBefore, lease.created, lease.changed, lease.deadline?.boot, lease.deadline?.milliseconds,
             lease.deadline?.wall, lease.ttlSeconds, lease.wasHeld ? 1 : 0, lease.idempotencyKey, lease.fingerprint,
+            lease.attachment,
         ])
     }
 
@@ -169,6 +170,7 @@ enum LedgerRecord {
         lease.wasHeld = row["wasHeld"] == 1
         lease.idempotencyKey = row["idempotencyKey"]
         lease.fingerprint = row["fingerprint"]
+        lease.attachment = row["attachment"]
         return lease
     }
 

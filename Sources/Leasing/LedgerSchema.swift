@@ -74,6 +74,9 @@ enum LedgerSchema {
                     ) STRICT;
                     """)
         }
+        migrator.registerMigration("3 attachments") { db in
+            try db.execute(sql: "ALTER TABLE lease ADD COLUMN attachment TEXT")
+        }
         return migrator
     }
 }

@@ -32,16 +32,17 @@ public struct LinkAddress: Sendable, Hashable {
 extension LinkAddress: CustomStringConvertible {
     /// The address in its usual notation with its prefix length, `192.0.2.1/24`; IPv6 without compression of zeros
     /// beyond leading ones.
-    public var description: String {
-        if bytes.count == 4 {
-            return bytes.map(String.init).joined(separator: ".") + "/\(prefixLength)"
-        }
-        let groups = stride(from: 0, to: bytes.count - 1, by: 2).map { UInt16(bytes[$0]) << 8 | UInt16(bytes[$0 + 1]) }
-        return compressed(groups) + "/\(prefixLength)"
+    public var description: String { Self.text(bytes) + "/\(prefixLength)" }
+
+    /// 4 or 16 bytes in the usual notation.
+    static func text(_ bytes: [UInt8]) -> String {
+        if bytes.count == 4 { return bytes.map(String.init).joined(separator: ".") }
+        return compressed(
+            stride(from: 0, to: bytes.count - 1, by: 2).map { UInt16(bytes[$0]) << 8 | UInt16(bytes[$0 + 1]) })
     }
 
     /// RFC 5952: the longest run of two or more zero groups becomes "::".
-    private func compressed(_ groups: [UInt16]) -> String {
+    private static func compressed(_ groups: [UInt16]) -> String {
         var best = 0..<0
         var start = 0
         for index in 0...groups.count where index == groups.count || groups[index] != 0 {

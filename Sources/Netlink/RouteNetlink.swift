@@ -151,6 +151,21 @@ public struct RouteNetlink: ~Copyable, Sendable {
         }
     }
 
+    /// Sets the hardware address of a link. The kernel tells the network of all its IP addresses then, also when the
+    /// hardware address is the same, where arp_notify and ndisc_notify are on.
+    public mutating func setAddress(_ address: MACAddress, link index: Int32) throws(NetlinkError) {
+        try change(index, "set the MAC address of link \(index) to \(address)") {
+            $0.attribute(LinkAttribute.address, address.bytes)
+        }
+    }
+
+    /// Takes an alternative name away from a link.
+    public mutating func removeAlternativeName(_ name: String, link index: Int32) throws(NetlinkError) {
+        var builder = MessageBuilder.link(109, flags: UInt16(NLM_F_ACK), index: index)  // RTM_DELLINKPROP
+        builder.nest(LinkAttribute.propertyList) { $0.attribute(LinkAttribute.alternativeName, name) }
+        try socket.request(builder, "take the name \(name) away from link \(index)")
+    }
+
     /// Enslaves a link to a master (a bridge or a bond), or frees it with 0.
     public mutating func setMaster(_ master: Int32, link index: Int32) throws(NetlinkError) {
         try change(index, "set the master of link \(index)") { $0.attribute(LinkAttribute.master, master) }

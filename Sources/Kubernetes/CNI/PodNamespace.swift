@@ -1,0 +1,57 @@
+internal import CLinux
+internal import Glibc
+internal import Netlink
+internal import SRIOV
+
+/// A container's network namespace, kept open.
+final class PodNamespace: Sendable {
+    let path: String
+    let descriptor: Int32
+    /// What tells it from a later one at the same path.
+    let inode: UInt64
+
+    /// Opens a namespace; nil where there is none, or something else is at the path.
+    init?(_ path: String) {
+        // A path on a file system that hangs would be waited for.
+        guard ["/run/", "/var/run/", "/proc/"].contains(where: path.hasPrefix) else { return nil }
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { return nil }
+        var (status, system) = (stat(), statfs())
+        // NSFS_MAGIC; once a namespace is gone, what it was mounted on remains.
+        guard fstat(descriptor, &status) == 0, fstatfs(descriptor, &system) == 0, system.f_type == 0x6e73_6673 else {
+            close(descriptor)
+            return nil
+        }
+        self.path = path
+        self.descriptor = descriptor
+        inode = UInt64(status.st_ino)
+    }
+
+    deinit { close(descriptor) }
+
+    /// Runs a body on a thread of its own within the namespace, with connections to the agent's own and to this one.
+    func run<Value: Sendable>(
+        _ body: @escaping @Sendable (_ host: inout RouteNetlink, _ pod: inout RouteNetlink) throws -> Value
+    ) async throws -> Value {
+        try await withCheckedThrowingContinuation { continuation in
+            let isStarted = startThread {
+                continuation.resume(
+                    with: Result {
+                        var host = try RouteNetlink.open()
+                        // For good: the thread ends with the body.
+                        guard sluice_setns(self.descriptor, 0x4000_0000) == 0 else {  // CLONE_NEWNET
+                            let reason = String(cString: strerror(errno))
+                            throw CNIError(
+                                .inputOutput, "the network namespace \(self.path) cannot be entered: \(reason)")
+                        }
+                        var pod = try RouteNetlink.open()
+                        return try body(&host, &pod)
+                    })
+            }
+            if !isStarted {
+                continuation.resume(
+                    throwing: CNIError(.tryAgainLater, "the agent is at its limit of threads", remedy: "try again"))
+            }
+        }
+    }
+}

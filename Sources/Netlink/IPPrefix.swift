@@ -1,0 +1,113 @@
+internal import CLinux
+internal import Glibc
+
+/// An IPv4 or IPv6 address with the length of its network's prefix: `192.0.2.7/24`.
+public struct IPPrefix: Sendable, Hashable {
+    /// 4 bytes (IPv4) or 16 (IPv6), in the order they are sent.
+    public let bytes: [UInt8]
+    /// How many of the bits are the network's.
+    public let length: UInt8
+
+    /// Whether it is an IPv6 address.
+    public var isIPv6: Bool { bytes.count == 16 }
+
+    /// Reads `ADDRESS/LENGTH`, or an address alone, which is a host's (/32, /128). Anything else is nil.
+    public init?(_ text: some StringProtocol) {
+        let parts = text.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
+        let family = text.contains(":") ? AF_INET6 : AF_INET
+        var bytes = [UInt8](repeating: 0, count: family == AF_INET6 ? 16 : 4)
+        guard let address = parts.first, inet_pton(family, String(address), &bytes) == 1 else { return nil }
+        var length = UInt8(bytes.count * 8)
+        if parts.count > 1 {
+            guard let number = UInt8(parts[1]), number <= length, "\(number)" == parts[1] else { return nil }
+            length = number
+        }
+        self.bytes = bytes
+        self.length = length
+    }
+
+    /// The address to which all of an IPv4 network listen; nil where a network has none (RFC 3021).
+    var broadcast: [UInt8]? {
+        guard !isIPv6, length < 31 else { return nil }
+        let address = bytes.reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
+        let all = address | (length == 0 ? .max : UInt32.max >> UInt32(length))
+        return (0..<4).map { UInt8(truncatingIfNeeded: all >> (24 - 8 * UInt32($0))) }
+    }
+}
+
+/// A route by way of one link.
+public struct LinkRoute: Sendable, Hashable {
+    /// Where it leads.
+    public var destination: IPPrefix
+    /// By way of whom; nil when the network is the link's own.
+    public var gateway: IPPrefix?
+    /// Maximum transmission unit, bytes; nil is the link's.
+    public var mtu: UInt32?
+    /// What is told to peers as the maximum segment size, bytes; nil leaves it to the kernel.
+    public var advertisedMSS: UInt32?
+    /// Lower ones are preferred; nil leaves it to the kernel.
+    public var priority: UInt32?
+    /// The table; nil is the main one.
+    public var table: UInt32?
+    /// How far it reaches (rtnetlink(7), rtm_scope); nil is the link's without a gateway, and everywhere with one.
+    public var scope: UInt8?
+
+    /// A route that leaves all else to the kernel.
+    public init(to destination: IPPrefix, by gateway: IPPrefix? = nil) {
+        self.destination = destination
+        self.gateway = gateway
+    }
+}
+
+extension RouteNetlink {
+    /// Gives a link an address. One that it has already is no error.
+    ///
+    /// An IPv6 address may be used while it is still found out whether somebody else has it (RFC 4429).
+    public mutating func add(_ address: IPPrefix, toLink index: Int32) throws(NetlinkError) {
+        var builder = MessageBuilder(type: UInt16(RTM_NEWADDR), flags: UInt16(NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE))
+        // struct ifaddrmsg: family, prefix length, flags, scope, index.
+        builder.append(UInt8(address.isIPv6 ? 10 : 2))
+        builder.append(address.length)
+        builder.append(UInt8(0))
+        builder.append(UInt8(0))
+        builder.append(UInt32(bitPattern: index))
+        builder.attribute(2, address.bytes)  // IFA_LOCAL
+        builder.attribute(1, address.bytes)  // IFA_ADDRESS
+        if let broadcast = address.broadcast { builder.attribute(4, broadcast) }  // IFA_BROADCAST
+        if address.isIPv6 { builder.attribute(8, UInt32(0x04)) }  // IFA_FLAGS, IFA_F_OPTIMISTIC
+        try socket.request(builder, "give link \(index) the address \(address)")
+    }
+
+    /// Adds a route by way of a link. One that is there already is no error.
+    public mutating func add(_ route: LinkRoute, byLink index: Int32) throws(NetlinkError) {
+        var builder = MessageBuilder(
+            type: UInt16(RTM_NEWROUTE), flags: UInt16(NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE))
+        // struct rtmsg: family, dst_len, src_len, tos, table, protocol (boot), scope (link 253), type (unicast), flags.
+        builder.append(UInt8(route.destination.isIPv6 ? 10 : 2))
+        builder.append(route.destination.length)
+        builder.append(UInt16(0))
+        let table = route.table ?? 254
+        builder.append(UInt8(truncatingIfNeeded: table < 256 ? table : 0))
+        builder.append(UInt8(3))
+        builder.append(route.scope ?? (route.gateway == nil && !route.destination.isIPv6 ? 253 : 0))
+        builder.append(UInt8(1))
+        builder.append(UInt32(0))
+        builder.attribute(1, route.destination.bytes)  // RTA_DST
+        if let gateway = route.gateway { builder.attribute(5, gateway.bytes) }  // RTA_GATEWAY
+        builder.attribute(4, index)  // RTA_OIF
+        builder.attribute(15, table)  // RTA_TABLE
+        if let priority = route.priority { builder.attribute(6, priority) }  // RTA_PRIORITY
+        if route.mtu != nil || route.advertisedMSS != nil {
+            builder.nest(8) { metrics in  // RTA_METRICS: RTAX_MTU, RTAX_ADVMSS
+                if let mtu = route.mtu { metrics.attribute(2, mtu) }
+                if let size = route.advertisedMSS { metrics.attribute(8, size) }
+            }
+        }
+        try socket.request(builder, "add the route to \(route.destination)")
+    }
+}
+
+extension IPPrefix: CustomStringConvertible {
+    /// `ADDRESS/LENGTH` in the usual notation.
+    public var description: String { LinkAddress.text(bytes) + "/\(length)" }
+}

@@ -1,0 +1,73 @@
+// The CNI plugin that a container runtime runs: /opt/cni/bin/sluice-cni. It passes environment and standard input on to
+// the agent, which does everything, and prints what the agent answers. What gives out addresses is another plugin, which it
+// runs when the agent says so: here, where the runtime's own paths and privileges are.
+internal import AgentWire
+internal import Glibc
+
+/// The versions of the specification that the agent speaks (ContainerNetwork.versions).
+let versions = ["0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"]
+
+func variable(_ name: String) -> String { getenv(name).map { String(cString: $0) } ?? "" }
+
+/// Prints what the runtime reads, and ends.
+func finish(_ text: String, status: Int32) -> Never {
+    _ = writeAll(1, Array((text.isEmpty ? "" : text + "\n").utf8))
+    exit(status)
+}
+
+/// Fails as the specification has it (section "Error").
+func fail(_ code: Int, _ message: String, _ details: String) -> Never {
+    finish(
+        "{\"cniVersion\":\(quoted(version)),\"code\":\(code),\"msg\":\(quoted(message)),\"details\":\(quoted(details))}",
+        status: 1)
+}
+
+signal(SIGPIPE, SIG_IGN)
+let command = variable("CNI_COMMAND")
+guard !command.isEmpty else {
+    _ = writeAll(
+        2,
+        Array(
+            """
+            sluice-cni is run by container runtimes, with CNI_COMMAND set; Documentation/kubernetes-node.md says how.
+            It speaks CNI \(versions.joined(separator: ", ")).
+
+            """.utf8))
+    exit(CommandLine.arguments.contains("--version") || CommandLine.arguments.contains("--help") ? 0 : 1)
+}
+// The agent takes no more either.
+let config = readAll(0, limit: 1 << 20)
+/// The version in the configuration, as far as it is needed without reading the whole.
+let version: String = {
+    guard let key = config.firstRange(of: "\"cniVersion\"") else { return "1.0.0" }
+    let parts = config[key.upperBound...].prefix(64).split(separator: "\"", omittingEmptySubsequences: false)
+    return parts.count > 2 && parts[0].allSatisfy { $0 == ":" || $0.isWhitespace } ? String(parts[1]) : "1.0.0"
+}()
+if command == "VERSION" {
+    let list = versions.map(quoted).joined(separator: ",")
+    finish("{\"cniVersion\":\(quoted(version)),\"supportedVersions\":[\(list)]}", status: 0)
+}
+
+var fields = [
+    ("command", command), ("containerID", variable("CNI_CONTAINERID")), ("netns", variable("CNI_NETNS")),
+    ("ifname", variable("CNI_IFNAME")), ("args", variable("CNI_ARGS")), ("config", config),
+]
+// A runtime gives up after some minutes; a VF whose driver hangs takes half a minute.
+let agent = AgentSocket(patience: 110, accepts: "application/cni+json")
+var answer = agent.post("/v1/cni", fields)
+// 202 is the name of the plugin that gives out addresses.
+if let name = answer, name.status == 202 {
+    let (output, status) = Plugin.run(name.text, input: config, path: variable("CNI_PATH"))
+    fields += [("ipamOutput", output), ("ipamStatus", "\(status)")]
+    answer = agent.post("/v1/cni", fields)
+}
+guard let answer else {
+    fail(
+        command == "STATUS" ? 50 : 11, "no agent answers at /run/sluice/sluice.sock",
+        "→ systemctl status sluiced says why; nothing was changed that the next DEL does not undo")
+}
+switch answer.status {
+case 200: finish(answer.text, status: 0)
+case _ where answer.text.hasPrefix("{"): finish(answer.text, status: 1)
+default: fail(100, "the agent's answer is not understood (\(answer.status))", answer.text)
+}
