@@ -15,6 +15,7 @@ internal import SRIOV
 struct API: Sendable {
     let keeper: HostKeeper
     let virtualizations: [Virtualization]
+    let containers: ContainerNetwork
     let changeUIDs: Set<UInt32>
 
     /// The longest body that is taken, bytes: a host file.
@@ -196,8 +197,9 @@ struct API: Sendable {
         case .facts: return try Self.response(AgentFacts(keeper.facts))
         case .cni:
             return CNI.response(
-                try await ContainerNetwork(manager: manager, kernel: keeper.kernel)
-                    .answer(try await decode(request, CNICall.keys, limit: 2 * Self.hookLimit)))
+                try await keeper.calls.during {
+                    try await containers.answer(try await decode(request, CNICall.keys, limit: Self.hookLimit))
+                })
         case .faults: return try Self.response(await keeper.currentFaults().map(FaultView.init))
         }
     }

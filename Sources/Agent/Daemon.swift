@@ -2,6 +2,7 @@ internal import AgentAPI
 internal import CLinux
 internal import Glibc
 internal import HostFile
+internal import Kubernetes
 internal import Leasing
 public import Logging
 internal import NIOCore
@@ -87,7 +88,9 @@ public struct Daemon: Sendable {
         }
         let tls = try options.tcp.map { try TLSSettings($0) }
         let listeners = try sockets(tls)
-        let api = API(keeper: keeper, virtualizations: virtualizations, changeUIDs: options.changeUIDs)
+        let api = API(
+            keeper: keeper, virtualizations: virtualizations,
+            containers: ContainerNetwork(manager: manager, kernel: kernel), changeUIDs: options.changeUIDs)
         let watch = HostWatch(
             triggers: triggers, messages: keeper.messages, onRemoval: { manager.functionRemoved(at: $0) },
             isUseExpected: { node in virtualizations.contains { $0.isUseExpected(of: node) } }, logger: logger)

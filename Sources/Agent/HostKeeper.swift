@@ -29,6 +29,7 @@ final class HostKeeper: Sendable {
     /// Tells that the functions of pools may be others.
     let onPools: @Sendable () -> Void
     private let loop: any EventLoop
+    let calls: Calls
     private let queue = SerialQueue()
     private let reads = SerialQueue()
     /// The kernel's messages on VFs.
@@ -87,6 +88,7 @@ final class HostKeeper: Sendable {
         self.options = options
         self.logger = logger
         self.loop = loop
+        calls = Calls(loop: loop)
         state = Mutex(State(declared: declared))
     }
 
@@ -135,6 +137,7 @@ final class HostKeeper: Sendable {
             let isSignalled: Void? = await iterator.next()
             timer?.cancel()
             guard isSignalled != nil, !Task.isCancelled else { break }
+            await calls.haveEnded()
             await walk(triggers.take())
         }
     }

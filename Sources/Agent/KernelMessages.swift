@@ -6,6 +6,9 @@ internal import Synchronization
 final class KernelMessages: Sendable {
     private static let capacity = 500
 
+    /// Renamed netdevs are many where pods come and go: they push nothing else out, and are no news.
+    private static let renames = 100
+
     private let kept = Mutex<[KernelLog.Message]>([])
 
     /// The messages, oldest first, without those that somebody has cleared (dmesg -C) since.
@@ -20,10 +23,16 @@ final class KernelMessages: Sendable {
     /// Keeps a message; false for one that concerns nothing here.
     func add(_ message: KernelLog.Message) -> Bool {
         guard RelevantLog.isRelevant(message.text) else { return false }
+        let isRename = RelevantLog.isRename(message.text)
         kept.withLock { kept in
+            if isRename, kept.count(where: { RelevantLog.isRename($0.text) }) >= Self.renames,
+                let oldest = kept.firstIndex(where: { RelevantLog.isRename($0.text) })
+            {
+                kept.remove(at: oldest)
+            }
             kept.append(message)
             if kept.count > Self.capacity { kept.removeFirst(Self.capacity / 2) }
         }
-        return true
+        return !isRename
     }
 }

@@ -19,6 +19,7 @@ package struct LeaseView: Codable, Sendable, Hashable {
     package var created: String
     package var changed: String
     package var ttlSeconds: Int64?
+    package var attachment: String?
 
     package init(_ lease: Lease) {
         id = lease.id
@@ -34,6 +35,7 @@ package struct LeaseView: Codable, Sendable, Hashable {
         created = timestamp(lease.created)
         changed = timestamp(lease.changed)
         ttlSeconds = lease.ttlSeconds
+        attachment = lease.attachment
     }
 }
 

@@ -33,11 +33,22 @@ package struct AgentSocket: Sendable {
             "POST \(resource) HTTP/1.1\r\nHost: localhost\r\nAccept: \(accepts)\r\nContent-Type: application/json\r\n"
             + "Content-Length: \(body.utf8.count)\r\nConnection: close\r\n\r\n" + body
         // HTTP/1.1 409 Conflict
-        guard let reply = exchange(request),
-            let status = reply.split(separator: " ", maxSplits: 2).dropFirst().first.flatMap({ Int($0) })
+        guard let reply = exchange(request), let end = find("\r\n\r\n", in: reply),
+            let status = reply.utf8.split(separator: UInt8(ascii: " "), maxSplits: 2).dropFirst().first
+                .flatMap({ Int(Substring($0)) })
         else { return nil }
-        return Answer(
-            status: status, text: reply.firstRange(of: "\r\n\r\n").map { String(reply[$0.upperBound...]) } ?? "")
+        let text = String(reply[end.upperBound...])
+        // An agent that ends in the middle has not answered. Names of fields have any case (RFC 9110).
+        var length: Int?
+        for line in reply[..<end.lowerBound].utf8.split(separator: UInt8(ascii: "\n")) {
+            let field = "content-length:".utf8
+            guard line.count > field.count, zip(line, field).allSatisfy({ $0 | 0x20 == $1 | 0x20 }) else { continue }
+            length = line.dropFirst(field.count).reduce(0) { sum, byte in
+                (0x30...0x39).contains(byte) ? sum &* 10 &+ Int(byte - 0x30) : sum
+            }
+        }
+        guard text.utf8.count == length else { return nil }
+        return Answer(status: status, text: text)
     }
 
     /// Sends a request and reads the answer to its end; nil when there is none.
@@ -62,21 +73,4 @@ package struct AgentSocket: Sendable {
         let reply = readAll(descriptor, limit: Self.answerLimit)
         return reply.isEmpty ? nil : reply
     }
-}
-
-/// A text as a JSON string.
-package func quoted(_ text: String) -> String {
-    var result = "\""
-    for scalar in text.unicodeScalars {
-        switch scalar {
-        case "\"": result += "\\\""
-        case "\\": result += "\\\\"
-        case "\n": result += "\\n"
-        case _ where scalar.value < 0x20:
-            let digits = String(scalar.value, radix: 16)
-            result += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
-        default: result.unicodeScalars.append(scalar)
-        }
-    }
-    return result + "\""
 }

@@ -179,7 +179,8 @@ struct RootedFiles {
             }
             // Who is not root writes what is his.
             if geteuid() == 0, fchown(descriptor, owner, group) != 0 { throw failure("write", path) }
-            guard fchmod(descriptor, mode) == 0, keepAttributes(of: name, in: folder, descriptor),
+            // An access list says what the mode is, and the mode is what is wanted in the end.
+            guard keepAttributes(of: name, in: folder, descriptor), fchmod(descriptor, mode) == 0,
                 fsync(descriptor) == 0
             else { throw failure("write", path) }
         }
@@ -200,9 +201,14 @@ struct RootedFiles {
             // What is measured of the old content is none of the new one's.
             if ["security.ima", "security.evm"].contains(name) { continue }
             let count = fgetxattr(old, name, &value, value.count)
-            guard count < 0 || fsetxattr(descriptor, name, value, count, 0) == 0 || errno == ENOTSUP else {
-                return false
+            if count < 0 {
+                guard errno == ENODATA || errno == ENOTSUP else { return false }
+                continue
             }
+            // A label of another system's policy cannot be read or given here.
+            if value.prefix(count).firstRange(of: Array(":unlabeled_t:".utf8)) != nil { continue }
+            if fsetxattr(descriptor, name, value, count, 0) == 0 || errno == ENOTSUP { continue }
+            guard name.hasPrefix("security."), [EPERM, EACCES, EINVAL].contains(errno) else { return false }
         }
         return true
     }

@@ -24,13 +24,17 @@ extension FaultKind {
         messages: [
             KnownMessage("/dev/vfio/", "Permission denied"),
             KnownMessage(
+                "/dev/vfio/noiommu-", "Operation not permitted", title: "a program may not use VFIO without an IOMMU",
+                cause: "without an IOMMU a device can write to all memory, so the kernel wants CAP_SYS_RAWIO",
+                remedies: ["run it as root, or give its unit AmbientCapabilities=CAP_SYS_RAWIO"]),
+            KnownMessage(
                 "/dev/vfio/", "Operation not permitted", title: "a cgroup keeps a program from a VFIO node",
                 cause:
                     "the node is not among the devices that the program's cgroup may open: libvirt adds those of its machines, "
                     + "whoever starts QEMU otherwise, or in a unit or container, has to",
                 remedies: [
-                    "in a unit: DeviceAllow=char-vfio rw",
-                    "in a container: the node among its devices (--device /dev/vfio/N)",
+                    "in a unit: DeviceAllow=char-vfio rw and DeviceAllow=/dev/vfio/vfio rw",
+                    "in a container: both among its devices (--device /dev/vfio/vfio --device /dev/vfio/N)",
                     "in /etc/libvirt/qemu.conf, a cgroup_device_acl of one's own has \"/dev/vfio/vfio\" too",
                 ]),
             KnownMessage("apparmor=\"DENIED\"", "/dev/vfio/", isCause: true),

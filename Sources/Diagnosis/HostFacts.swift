@@ -34,6 +34,8 @@ public struct HostFacts: Sendable {
     public var startsAgent = false
     /// The folders that make systemd start a unit at boot, by the unit: ours, libvirt's, and others that make VFs.
     public var startedBy: [String: [String]] = [:]
+    /// What libvirt starts by itself, where somebody makes VFs.
+    public var autostarted: [String] = []
     /// The programs that configure links, by the link's index.
     public var managers: [Int32: String] = [:]
     /// What is to be handed out; from the host file.
@@ -131,6 +133,11 @@ public struct HostFacts: Sendable {
         for (folder, units) in (try? UnitFiles.started(files, makers: makers)) ?? [] {
             for unit in units { startedBy[unit, default: []].append(folder) }
         }
+        if !makers.isEmpty {
+            autostarted = ((try? UnitFiles.autostarted(files)) ?? []).flatMap { folder, names in
+                names.map { "\(folder)/\($0)" }
+            }
+        }
         startsAgent = startedBy.keys.contains { $0.hasPrefix("sluice") }
         if let known = AgentFacts(reading: files) {
             (pools, networks, domains) = (known.pools, known.networks, known.domains)
@@ -151,7 +158,7 @@ public struct HostFacts: Sendable {
         let words = ["sriov_numvfs", "sr-iov", "virtual-function-count", "total-vfs", "max_vfs"]
         return configuration.filter { line in
             // How a unit is ordered makes nothing, whatever it is called.
-            guard !["Before", "After"].contains(line.setting?.key) else { return false }
+            guard !line.isOrder else { return false }
             let text = line.text.lowercased()
             return words.contains(where: text.contains)
         }

@@ -20,14 +20,14 @@ extension FaultKind {
     static let bootOrder = FaultKind(
         "boot.order", "VFs may be made after libvirt has started", severity: .warning,
         found:
-            "a unit of the host's own, or rc.local, writes sriov_numvfs and is started at boot as libvirt is, with neither a "
-            + "Before= of its own nor an After= elsewhere in /etc/systemd/system",
+            "a unit of the host's own, or rc.local, writes sriov_numvfs at boot; libvirt is started then too, with machines or "
+            + "networks of its own, and no unit file in /etc/systemd/system orders one after the other",
         cause:
             "systemd starts what is not ordered side by side: networks and machines that libvirt starts by itself then find "
             + "no VFs, and stay off until somebody starts them",
         [
             "systemctl edit UNIT, and there: [Unit] Before=libvirtd.service virtqemud.service virtnetworkd.service",
-            "or let the agent make the VFs, which is ordered so: sluice boot install",
+            "or systemctl disable UNIT, and let the agent make the VFs, which is ordered so: sluice boot install",
         ])
 }
 
@@ -37,41 +37,46 @@ extension Diagnosis {
         notPersistent(host, facts) + lateMakers(facts)
     }
 
-    /// Targets that libvirt does not wait for.
-    private static let lateTargets = ["multi-user.target", "graphical.target", "default.target"]
+    /// Targets that libvirt's daemons do not wait for.
+    private static let lateTargets = [
+        "multi-user.target", "graphical.target", "default.target", "network-online.target", "shutdown.target",
+    ]
 
-    /// Units that make VFs and of which nothing says that they are done before libvirt starts. What is ordered by something
-    /// is taken to be in order: what that is ordered by in its turn is not looked at.
+    /// Units that make VFs and of which nothing says that they are done before libvirt starts what it starts by itself. What
+    /// is ordered by anything else is taken to be in order: what that is ordered by in its turn is not looked at.
     private static func lateMakers(_ facts: HostFacts) -> [Fault] {
         let libvirt = UnitFiles.libvirt.filter { facts.startedBy[$0] != nil }.sorted()
-        guard facts.hasSystemd == true, !libvirt.isEmpty else { return [] }
+        guard facts.hasSystemd == true, facts.isConfigurationWhole, !libvirt.isEmpty,
+            let autostarted = facts.autostarted.first
+        else { return [] }
         return UnitFiles.makers(facts.configuration).sorted { $0.key < $1.key }.compactMap { unit, line in
             let folders = facts.startedBy[unit] ?? []
-            // What an earlier target wants is done before that target is reached.
+            // What another target wants is done before that target is reached.
             let isLate = folders.allSatisfy { folder in lateTargets.contains { folder.contains("/\($0).") } }
-            guard isLate, !folders.isEmpty || unit == "rc-local.service", !isOrdered(unit, facts) else { return nil }
+            guard isLate, !folders.isEmpty, !isOrdered(unit, line, facts) else { return nil }
             return Fault(
                 .bootOrder, "\(unit) may make VFs after libvirt has started", subject: unit,
-                evidence: [line.description, "no line in /etc/systemd/system orders \(unit) before another unit"]
-                    + libvirt.map { "\($0) is started at boot" },
+                evidence: [
+                    line.description,
+                    "no line in /etc/systemd/system orders \(unit) before libvirt or what libvirt waits for",
+                    "libvirt starts \(autostarted) by itself",
+                ] + libvirt.map { "\($0) is started at boot" },
                 remedies: FaultKind.bootOrder.remedies.map { $0.replacing("UNIT", with: unit) })
         }
     }
 
-    private static func isOrdered(_ unit: String, _ facts: HostFacts) -> Bool {
-        let own = ["\(UnitFiles.folder)/\(unit)", "\(UnitFiles.folder)/\(unit).d/"]
+    private static func isOrdered(_ unit: String, _ maker: ConfigurationLine, _ facts: HostFacts) -> Bool {
+        let own = "\(UnitFiles.folder)/\(unit)"
         return facts.configuration.contains { line in
-            guard line.path.hasPrefix("\(UnitFiles.folder)/") else { return false }
-            let key = line.setting?.key
-            if line.path == own[0] || line.path.hasPrefix(own[1]) {
-                // A line that goes on names more.
-                let others = (line.setting?.value ?? "").split(separator: " ").filter { name in
-                    !lateTargets.contains(String(name)) && name != "shutdown.target"
-                }
-                return key == "Before" && !others.isEmpty
+            if line.path == own || line.path.hasPrefix("\(own).d/") || line.path == maker.path {
+                // Whoever has to do with libvirt himself, or waits for what libvirt is part of, has an order of his own: to
+                // be before it as well would be a cycle.
+                if line.startsLibvirt { return true }
+                guard let (key, value) = line.setting, line.isOrder else { return false }
+                let others = value.split(separator: " ").filter { !lateTargets.contains(String($0)) }
+                return key == "Before" ? !others.isEmpty : value.contains("multi-user.target") || value.contains("virt")
             }
-            // Wanting a unit orders nothing.
-            return line.text.contains(unit) && !["Wants", "Requires", "BindsTo", "PartOf"].contains(key)
+            return line.path.hasPrefix("\(UnitFiles.folder)/") && line.text.contains(unit)
         }
     }
 

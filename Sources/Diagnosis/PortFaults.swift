@@ -141,8 +141,8 @@ extension FaultKind {
         found:
             "no device agrees with all that the host file says of it; the kernel's log says which netdevs were renamed",
         cause:
-            "netdevs are renamed when systemd's naming scheme or a card's slot changes, or when two race for a name; "
-            + "PCI addresses move when cards are added",
+            "a card was taken out or replaced; netdevs are renamed when systemd's naming scheme or a card's slot changes, or "
+            + "when two race for a name; PCI addresses move when cards are added",
         [
             "sluice list --all shows names, addresses, MACs and serial numbers",
             "match by permanentMAC or serial, which stay with the hardware, and leave netdev out",
@@ -256,7 +256,7 @@ extension Diagnosis {
             }
             if device.steps.isEmpty, !refused.isEmpty {
                 let codes = Set(device.refusals.map(\.error.code))
-                let isMissing = !codes.isDisjoint(with: [.deviceNotFound, .deviceAmbiguous, .identityMismatch])
+                let isMissing = !codes.isDisjoint(with: [.deviceNotFound, .identityMismatch])
                 let kind: FaultKind =
                     isMissing
                     ? .notFound
@@ -266,7 +266,7 @@ extension Diagnosis {
                     isMissing ? "is not there as declared" : "is not as declared, and sluice apply will not change it"
                 var fault = Fault(
                     kind, "\(device.name) \(title)", subject: device.address.map { "\($0)" } ?? device.name,
-                    evidence: refused + (isMissing ? renames(of: device.name, facts) : [])
+                    evidence: refused + (isMissing ? renames(of: device.name, host, facts) : [])
                         + ["declared at \(device.position)"],
                     remedies: device.refusals.compactMap(\.error.remedy) + ["sluice plan"])
                 fault.fix = nil
@@ -276,10 +276,13 @@ extension Diagnosis {
         }
     }
 
-    /// What the kernel says of a netdev's other names: `igb 0000:01:00.0 ens10: renamed from eth0`.
-    private static func renames(of name: String, _ facts: HostFacts) -> [String] {
-        facts.log.filter { $0.hasSuffix("renamed from \(name)") || $0.contains(" \(name): renamed from ") }
-            .suffix(3).map { "kernel log: \($0)" }
+    /// What the kernel says of the port that had a name before: `igb 0000:01:00.0 ens10: renamed from eth0`.
+    private static func renames(of name: String, _ host: Host, _ facts: HostFacts) -> [String] {
+        let vfs = Set(host.functions.filter { $0.pci.physicalFunction != nil }.map { "\($0.pci.address)" })
+        return facts.log.filter { line in
+            (line.hasSuffix("renamed from \(name)") || line.hasSuffix("renamed from \(name) (while UP)"))
+                && !line.split(separator: " ").contains { vfs.contains(String($0)) }
+        }.prefix(3).map { "kernel log: \($0)" }
     }
 
     private static func kind(of step: Step, of function: Function?) -> FaultKind {

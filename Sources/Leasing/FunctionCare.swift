@@ -54,7 +54,9 @@ struct FunctionCare: Sendable {
             } else if !wanted.isEmpty {
                 throw noPlace(member, .unprepared)
             }
-            guard let driver = driver ?? member.driver else { return }
+            let current =
+                isReloaded && !function.isBoundToVFIO ? function.driver.map { DeclaredDriver.kernel($0) } : nil
+            guard let driver = driver ?? member.driver ?? current else { return }
             try rememberSerial(of: function)
             try bind(member, to: driver, isReload: isReloaded, .unprepared)
         }

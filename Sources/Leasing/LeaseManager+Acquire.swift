@@ -66,6 +66,7 @@ extension LeaseManager {
     private func grant(_ request: LeaseRequest, _ actor: String) async throws(LeasingError) -> Grant {
         let cause = Cause(actor: actor, "acquire")
         var tries = 0
+        if let function = request.function { try await lookAgain(at: function) }
         while true {
             tries += 1
             let decision: Placement.Decision
@@ -175,6 +176,24 @@ extension LeaseManager {
             }
         }
         return try result.get()
+    }
+
+    /// The picture may be of a moment in which a function was on its way: one that somebody seemed to use is looked at
+    /// again when it is asked for by name.
+    private func lookAgain(at address: PCIAddress) async throws(LeasingError) {
+        let member = state.withLock { book -> Pool.Member? in
+            guard let member = book.pools.member(at: address), case .foreign? = book.occupied()[member.identity] else {
+                return nil
+            }
+            return member
+        }
+        guard let member else { return }
+        let care = care
+        let observation = try await queues.run(on: member.portAddress) { () throws(LeasingError) in
+            try care.observe(member)
+        }
+        guard let observation, observation.holders.isEmpty else { return }
+        state.withLock { $0.pools.mark(member.identity, holders: []) }
     }
 
     /// Gives up what was only taken in memory.

@@ -84,6 +84,10 @@ public struct LeaseRequest: Sendable, Hashable {
         if count > 1, settings.mac != nil || settings.nodeGUID != nil || settings.portGUID != nil {
             try fail("one MAC address or GUID cannot be given to \(count) functions", "ask for them one by one")
         }
+        if Consumer("\(consumer)") != consumer {
+            try fail(
+                "\(consumer.description.prefix(200)) is no consumer", "a name has no blanks, and a path begins with /")
+        }
         if let minimum = settings.minTxRateMbps, let maximum = settings.maxTxRateMbps, maximum > 0, minimum > maximum {
             try fail("minTxRateMbps \(minimum) is above maxTxRateMbps \(maximum)", "give a limit above the guarantee")
         }

@@ -1,5 +1,6 @@
 internal import CLinux
 internal import Glibc
+internal import SystemPackage
 
 /// An IPv4 or IPv6 address with the length of its network's prefix: `192.0.2.7/24`.
 public struct IPPrefix: Sendable, Hashable {
@@ -24,6 +25,26 @@ public struct IPPrefix: Sendable, Hashable {
         }
         self.bytes = bytes
         self.length = length
+    }
+
+    /// Takes 4 or 16 bytes; nil for another number, and for a length beyond them.
+    init?(_ bytes: [UInt8], _ length: UInt8) {
+        guard bytes.count == 4 || bytes.count == 16, Int(length) <= bytes.count * 8 else { return nil }
+        (self.bytes, self.length) = (bytes, length)
+    }
+
+    /// The same without the bits that are not the network's.
+    public var network: IPPrefix {
+        let masked = bytes.enumerated().map { index, byte in
+            let rest = Int(length) - index * 8
+            return rest >= 8 ? byte : rest <= 0 ? 0 : byte & ~(0xff >> UInt8(rest))
+        }
+        return IPPrefix(masked, length) ?? self
+    }
+
+    /// Whether an address is of this network.
+    public func contains(_ address: IPPrefix) -> Bool {
+        address.bytes.count == bytes.count && IPPrefix(address.bytes, length)?.network == network
     }
 
     /// The address to which all of an IPv4 network listen; nil where a network has none (RFC 3021).
@@ -78,10 +99,10 @@ extension RouteNetlink {
         try socket.request(builder, "give link \(index) the address \(address)")
     }
 
-    /// Adds a route by way of a link. One that is there already is no error.
+    /// Adds a route by way of a link, before others of the same destination and priority. The same one is no error.
     public mutating func add(_ route: LinkRoute, byLink index: Int32) throws(NetlinkError) {
         var builder = MessageBuilder(
-            type: UInt16(RTM_NEWROUTE), flags: UInt16(NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE))
+            type: UInt16(RTM_NEWROUTE), flags: UInt16(NLM_F_ACK | NLM_F_CREATE))
         // struct rtmsg: family, dst_len, src_len, tos, table, protocol (boot), scope (link 253), type (unicast), flags.
         builder.append(UInt8(route.destination.isIPv6 ? 10 : 2))
         builder.append(route.destination.length)
@@ -103,7 +124,40 @@ extension RouteNetlink {
                 if let size = route.advertisedMSS { metrics.attribute(8, size) }
             }
         }
-        try socket.request(builder, "add the route to \(route.destination)")
+        do throws(NetlinkError) {
+            try socket.request(builder, "add the route to \(route.destination)")
+        } catch  where error.errno == .fileExists {}
+    }
+
+    /// The destinations and gateways of the routes by way of a link, in all tables.
+    public mutating func routes(byLink index: Int32) throws(NetlinkError) -> Set<LinkRoute> {
+        var builder = MessageBuilder(type: UInt16(RTM_GETROUTE), flags: UInt16(NLM_F_DUMP))
+        builder.append(UInt32(0))
+        builder.append(UInt64(0))  // the rest of struct rtmsg
+        let messages = try socket.query(builder, "list the routes")
+        return Set(messages.compactMap { LinkRoute($0.payload, byLink: index) })
+    }
+}
+
+extension LinkRoute {
+    /// Reads an RTM_NEWROUTE message's destination and gateway; nil when it is not by way of the link.
+    init?(_ payload: ByteReader, byLink index: Int32) {
+        guard let family: UInt8 = payload.integer(), family == 2 || family == 10,
+            let length: UInt8 = payload.integer(at: 1), let body = payload.slice(12, payload.count - 12)
+        else { return nil }
+        let size = family == 10 ? 16 : 4
+        var destination = [UInt8](repeating: 0, count: size)
+        var (gateway, output): ([UInt8]?, Int32?) = (nil, nil)
+        for attribute in body.attributes {
+            switch attribute.type {
+            case 1: destination = Array(attribute.payload.bytes)  // RTA_DST
+            case 4: output = attribute.integer()  // RTA_OIF
+            case 5: gateway = Array(attribute.payload.bytes)  // RTA_GATEWAY
+            default: break
+            }
+        }
+        guard output == index, let destination = IPPrefix(destination, length) else { return nil }
+        self.init(to: destination, by: gateway.flatMap { IPPrefix($0, UInt8(size * 8)) })
     }
 }
 

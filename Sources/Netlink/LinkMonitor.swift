@@ -15,6 +15,29 @@ public enum LinkEvent: Sendable, Hashable {
 }
 
 extension RouteNetlink {
+    /// Waits until a device has a link in the calling thread's namespace: some drivers make it a while after they are bound.
+    public static func wait(
+        forLinkOf device: Link.ParentDevice, deadline: Duration
+    ) throws(NetlinkError) -> Link {
+        let clock = ContinuousClock()
+        let end = clock.now + deadline
+        let socket = try NetlinkSocket.open(NETLINK_ROUTE, groups: 1, timeoutSeconds: -1)  // RTMGRP_LINK
+        var connection = try RouteNetlink.open()
+        while true {
+            if let link = try connection.links().first(where: { $0.device == device }) { return link }
+            let rest = end - clock.now
+            guard rest > .zero, try socket.isReadable(within: rest) else {
+                throw NetlinkError(
+                    .timeout, "wait for a netdev of \(device.name)", text: "there is none within \(deadline)")
+            }
+            do throws(NetlinkError) {
+                _ = try socket.receive("read link events")
+            } catch {
+                guard error.errno?.rawValue == ENOBUFS else { throw error }
+            }
+        }
+    }
+
     /// Waits until a link meets a condition. The kernel's notifications are waited for; nothing is polled.
     public static func wait(
         forLink index: Int32, toBe what: String, deadline: Duration, until condition: (Link) -> Bool

@@ -43,6 +43,8 @@ public enum ConfigurationFiles {
 
     /// Whether all of them may be read: netplan's and NetworkManager's are root's.
     public static func areReadable(in files: any FileTree) -> Bool {
+        let makers = Set(UnitFiles.makers(lines(in: files)).keys)
+        guard (try? UnitFiles.order(of: makers, files)) != nil else { return false }
         for (path, suffix, _) in places {
             do throws(PCIError) {
                 for file in try paths(path, suffix, files) { _ = try files.bytes(file) }

@@ -114,7 +114,9 @@ struct HolderScanner {
                 nodes["/dev/vfio/devices/\(device)", default: []].append(function.address)
             }
         }
-        let disks = BlockDevices(files: kernel.files).disks(of: functions.filter { !$0.classCode.isBridge })
+        // Neither a bridge nor a network card has disks.
+        let others = functions.filter { !$0.classCode.isBridge && !$0.classCode.isNetwork }
+        let disks = others.isEmpty ? [] : BlockDevices(files: kernel.files).disks(of: others)
         var found = disks.flatMap { disk in disk.holders.map { (disk.function, $0) } }
         for disk in disks { for node in disk.nodes { nodes[node, default: []].append(disk.function) } }
         guard !nodes.isEmpty else { return found }

@@ -152,8 +152,8 @@ public enum RelevantLog {
         return words.contains(where: lower.contains) || isRename(line)
     }
 
-    /// Of a card's port: `igb 0000:01:00.0 ens10: renamed from eth0`. Those of containers have no address, and are many.
-    private static func isRename(_ line: String) -> Bool {
+    /// Of a card's netdev: `igb 0000:01:00.0 ens10: renamed from eth0`. Those of containers' own have no address.
+    public static func isRename(_ line: String) -> Bool {
         guard let mark = line.firstRange(of: ": renamed from ") else { return false }
         return line[..<mark.lowerBound].split(separator: " ").contains { PCIAddress(String($0)) != nil }
     }

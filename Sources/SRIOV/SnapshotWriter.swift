@@ -213,6 +213,11 @@ public struct SnapshotWriter {
         for (folder, units) in try UnitFiles.started(files, makers: makers) {
             device(folder) { block in for unit in units { block.attribute(unit, "\n") } }
         }
+        if !makers.isEmpty {
+            for (folder, names) in try UnitFiles.autostarted(files) {
+                device(folder) { block in for name in names { block.attribute(name, "\n") } }
+            }
+        }
         if let lockdown = try files.bytes("/sys/kernel/security/lockdown") {
             device("/kernel/security") { $0.attribute("lockdown", lockdown) }
         }

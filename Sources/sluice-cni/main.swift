@@ -35,14 +35,20 @@ guard !command.isEmpty else {
             """.utf8))
     exit(CommandLine.arguments.contains("--version") || CommandLine.arguments.contains("--help") ? 0 : 1)
 }
-// The agent takes no more either.
+// Larger ones are nobody's.
 let config = readAll(0, limit: 1 << 20)
 /// The version in the configuration, as far as it is needed without reading the whole.
 let version: String = {
-    guard let key = config.firstRange(of: "\"cniVersion\"") else { return "1.0.0" }
-    let parts = config[key.upperBound...].prefix(64).split(separator: "\"", omittingEmptySubsequences: false)
-    return parts.count > 2 && parts[0].allSatisfy { $0 == ":" || $0.isWhitespace } ? String(parts[1]) : "1.0.0"
+    guard let key = find("\"cniVersion\"", in: config) else { return "1.0.0" }
+    let parts = config[key.upperBound...].utf8.prefix(64).split(
+        separator: UInt8(ascii: "\""), maxSplits: 2, omittingEmptySubsequences: false)
+    guard parts.count > 2, parts[0].allSatisfy({ ": \t\r\n".utf8.contains($0) }) else { return "1.0.0" }
+    return String(Substring(parts[1]))
 }()
+// The agent does not say so; a configuration that does would start programs without end.
+guard variable(Plugin.mark).isEmpty else {
+    fail(7, "sluice-cni gives out no addresses", "→ ipam.type is another plugin")
+}
 if command == "VERSION" {
     let list = versions.map(quoted).joined(separator: ",")
     finish("{\"cniVersion\":\(quoted(version)),\"supportedVersions\":[\(list)]}", status: 0)
@@ -60,6 +66,11 @@ if let name = answer, name.status == 202 {
     let (output, status) = Plugin.run(name.text, input: config, path: variable("CNI_PATH"))
     fields += [("ipamOutput", output), ("ipamStatus", "\(status)")]
     answer = agent.post("/v1/cni", fields)
+    // What was given out for an interface that has not come about is given back.
+    if command == "ADD", status == 0, answer?.status != 200 {
+        setenv("CNI_COMMAND", "DEL", 1)
+        _ = Plugin.run(name.text, input: config, path: variable("CNI_PATH"))
+    }
 }
 guard let answer else {
     fail(
@@ -67,6 +78,9 @@ guard let answer else {
         "→ systemctl status sluiced says why; nothing was changed that the next DEL does not undo")
 }
 switch answer.status {
+// Whatever keeps the agent from adding interfaces.
+case _ where command == "STATUS" && answer.status != 200 && find("\"code\":50", in: answer.text) == nil:
+    fail(50, "no interface can be added at the moment", answer.text)
 case 200: finish(answer.text, status: 0)
 case _ where answer.text.hasPrefix("{"): finish(answer.text, status: 1)
 default: fail(100, "the agent's answer is not understood (\(answer.status))", answer.text)

@@ -35,7 +35,9 @@ guard told[kind]?.contains(operation) ?? false else { exit(0) }
 // The document that libvirt writes, up to what the agent takes.
 let document = readAll(0, limit: 8 << 20)
 // The owner of ports by which the agent keeps VFs out of a network's hands (NetworkPort.ownOwner): it knows of them.
-guard kind != "network" || !document.contains("<uuid>736c7569-6365-4000-8000-000000000000</uuid>") else { exit(0) }
+guard kind != "network" || find("<uuid>736c7569-6365-4000-8000-000000000000</uuid>", in: document) == nil else {
+    exit(0)
+}
 
 // libvirt waits, with the domain locked: an agent that hangs counts as away.
 let answer = AgentSocket(patience: 45, accepts: "text/plain").post(

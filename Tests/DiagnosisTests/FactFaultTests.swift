@@ -222,17 +222,19 @@ struct FactFaultTests {
     func bootOrder() throws {
         let folder = "/etc/systemd/system"
         let maker = "\(folder)/vfs.service"
+        let write = "ExecStart=/bin/sh -c 'echo 2 > /sys/class/net/ens10/device/sriov_numvfs'"
         func facts(
             libvirt: String = "libvirtd.service", wants: String = "multi-user", unit: [String] = [],
-            maker: String = maker,
-            dropIn: (unit: String, line: String)? = nil
+            maker: String = maker, autostart: String = "/etc/libvirt/qemu/autostart/vm.xml",
+            dropIn: (unit: String, line: String)? = nil, also: String? = nil, write: String = write
         ) throws -> [Fault] {
-            let write = "ExecStart=/bin/sh -c 'echo 2 > /sys/class/net/ens10/device/sriov_numvfs'"
             let text = (["[Unit]", "Description=x"] + unit + ["[Service]", write]).joined(separator: "\n") + "\n"
             var files = [
                 (maker, text), ("\(folder)/multi-user.target.wants/\(libvirt)", "\n"),
                 ("\(folder)/\(wants).target.wants/vfs.service", "\n"), ("/run/systemd/system/x", "\n"),
+                (autostart, "\n"),
             ]
+            if let also { files.append((also, "\n")) }
             if let dropIn { files.append(("\(folder)/\(dropIn.unit).d/90.conf", "[Unit]\n\(dropIn.line)\n")) }
             var folders: [String: String] = [:]
             for (path, text) in files {
@@ -255,7 +257,7 @@ struct FactFaultTests {
         #expect(late.map(\.subject) == ["vfs.service"], "\(late)")
         #expect(late.first?.evidence.first?.hasPrefix("\(maker):4: ExecStart") ?? false, "\(late)")
         #expect(late.first?.remedies.first?.contains("systemctl edit vfs.service") ?? false)
-        for unit in ["Before=multi-user.target", "After=network-pre.target", "Description=Before=libvirtd.service"] {
+        for unit in ["Before=multi-user.target", "After=network-pre.target", "Before=network-online.target"] {
             #expect(try facts(unit: [unit]).count == 1, "\(unit)")
         }
         #expect(try facts(dropIn: ("libvirtd.service", "Wants=vfs.service")).count == 1)
@@ -269,7 +271,22 @@ struct FactFaultTests {
         #expect(try facts(wants: "network").isEmpty)
         #expect(try facts(wants: "other").isEmpty)
         #expect(try facts(libvirt: "libvirtd-other.service").isEmpty)
-        #expect(try facts(maker: "/etc/rc.local").map(\.subject) == ["rc-local.service"])
+        // What has an order of its own must not get another one.
+        for unit in ["After=multi-user.target", "After=libvirtd.service", "Documentation=man:virsh(1)"] {
+            #expect(try facts(unit: [unit]).isEmpty, "\(unit)")
+        }
+        // libvirt that starts nothing by itself, or is masked; what only reads, or makes none at its end.
+        #expect(try facts(autostart: "/etc/libvirt/qemu/networks/autostart/default.xml").isEmpty)
+        #expect(try facts(autostart: "/etc/libvirt/qemu/networks/autostart/vfs.xml").count == 1)
+        #expect(try facts(write: write.replacing("ExecStart=", with: "ExecStop=")).isEmpty)
+        #expect(try facts(write: "ExecStart=/bin/cat /sys/class/net/ens10/device/sriov_numvfs").isEmpty)
+        #expect(
+            try facts(write: write + "\nExecStop=/bin/sh -c 'echo 0 > /sys/x/sriov_numvfs'").first?.evidence.first?
+                .contains("echo 2") ?? false)
+        // rc.local is run when systemd's generator says so.
+        #expect(try facts(maker: "/etc/rc.local").isEmpty)
+        let generated = "/run/systemd/generator/multi-user.target.wants/rc-local.service"
+        #expect(try facts(maker: "/etc/rc.local", also: generated).map(\.subject) == ["rc-local.service"])
     }
 
     @Test("A device of the host file that is not there, or is another one, with what the kernel has renamed")

@@ -1,5 +1,8 @@
+import AgentAPI
 import Foundation
 import Glibc
+import Leasing
+import Netlink
 import PCI
 import SRIOV
 import Testing
@@ -82,6 +85,23 @@ final class Pod {
                 arguments: arguments))
     }
 
+    /// Takes an interface away as a runtime does: again and again, for as long as it is told to come later.
+    static func delete(
+        _ configuration: String, container: String, netns: String = "", _ location: SourceLocation = #_sourceLocation
+    ) throws {
+        var said = ""
+        try Lab.wait(for: "DEL: \(said)") {
+            let reply = try reply(start("DEL", configuration, container: container, netns: netns))
+            #expect(reply.status == 0 || reply.code == 11, "\(reply)", sourceLocation: location)
+            said = reply.text
+            return reply.status == 0
+        }
+    }
+
+    func delete(_ configuration: String, _ location: SourceLocation = #_sourceLocation) throws {
+        try Self.delete(configuration, container: "container-\(name)", netns: path, location)
+    }
+
     /// Adds an interface that must come about.
     func add(_ configuration: String) throws -> Reply {
         let reply = try call("ADD", configuration)
@@ -95,4 +115,65 @@ final class Pod {
     }
 
     func reaches(_ address: String) throws -> Bool { try run("ping", "-c", "1", "-W", "10", address).status == 0 }
+}
+
+/// The host that pods are on: VFs with their kernel driver, in one pool.
+enum PodHost {
+    static let file = file(virtualFunctions: 4, ports: 1)
+
+    static func file(virtualFunctions count: Int, ports: Int) -> String {
+        let names = (0..<ports).map { "ens1\($0)" }
+        return "physicalFunctions:\n"
+            + names.map { "  - { match: { netdev: \($0) }, virtualFunctions: \(count), driver: kernel }\n" }.joined()
+            + "pools:\n  pods: { for: kubernetes, functions: ["
+            + names.map { "{ physicalFunction: \($0) }" }.joined(separator: ", ") + "] }\n"
+    }
+
+    static func reset() throws {
+        try Lab.reset()
+        try Lab.run(["rm", "-rf", "/tmp/cni-addresses", "/tmp/cni-plugins"])
+    }
+
+    /// The VFs with their addresses, in order.
+    static func functions(ports: Int = 1) throws -> [PCIAddress] {
+        let host = try Lab.host()
+        return try (0..<ports).flatMap { number in
+            let port = try #require(host.physicalFunctions.first { $0.name == "ens1\(number)" })
+            return host.virtualFunctions(of: port.pci.address).map(\.pci.address)
+        }
+    }
+
+    /// What a VF of the first port is set to.
+    static func settings(_ index: Int) throws -> VirtualFunctionSettings {
+        let port = try #require(try Lab.host().physicalFunctions.first { $0.name == "ens10" }?.link?.index)
+        let reports = try Lab.kernel().link(index: port, .virtualFunctions).virtualFunctions
+        return try #require(reports.first { $0.index == UInt32(index) }).settings
+    }
+
+    static func leases() throws -> [LeaseView] { try AgentProcess.connect().get("/v1/leases") }
+
+    /// Every VF is at home, with its driver, and nothing of a tenant is left.
+    static func expectClean(
+        _ what: String = "", ports: Int = 1, _ location: SourceLocation = #_sourceLocation
+    ) throws {
+        let comment = Comment(rawValue: what)
+        let leases = try leases().map { "\($0.id) \($0.state) \($0.reason ?? "")" }
+        #expect(leases.isEmpty, comment, sourceLocation: location)
+        try Lab.settle()
+        let host = try Lab.host()
+        let addresses = try functions(ports: ports)
+        #expect(addresses.count == (ports == 1 ? 4 : 28), comment, sourceLocation: location)
+        for address in addresses {
+            let function = try #require(host[address])
+            #expect(function.pci.driver == "igbvf" && function.link != nil, comment, sourceLocation: location)
+            let settings = try #require(function.settings)
+            #expect(
+                settings.vlans?.isEmpty ?? true && settings.spoofCheck == true && settings.trust == false, comment,
+                sourceLocation: location)
+            #expect(
+                settings.mac.map { !"\($0)".hasPrefix("02:00:00:00:07") } ?? true, comment, sourceLocation: location)
+            let name = function.link?.name ?? ""
+            #expect(!name.hasPrefix("sluice") && name != "net1", comment, sourceLocation: location)
+        }
+    }
 }

@@ -12,54 +12,13 @@ extension LabSuite {
         "Pods: the CNI plugin", .serialized,
         .enabled(if: Lab.isVariant("default"), "runs in the lab's default variant"))
     struct PodTests {
-        private static let hostFile = """
-            physicalFunctions:
-              - { match: { netdev: ens10 }, virtualFunctions: 4, driver: kernel }
-            pools:
-              pods: { for: kubernetes, functions: [{ physicalFunction: ens10 }] }
-            """
-
-        init() throws {
-            try Lab.reset()
-            try Lab.run(["rm", "-rf", "/tmp/cni-addresses", "/tmp/cni-plugins"])
-        }
-
-        /// The VFs of ens10 with their addresses, in order.
-        private func functions() throws -> [PCIAddress] {
-            let port = try #require(try Lab.host().physicalFunctions.first { $0.name == "ens10" })
-            return try Lab.host().virtualFunctions(of: port.pci.address).map(\.pci.address)
-        }
-
-        private func settings(_ index: Int) throws -> VirtualFunctionSettings {
-            let port = try #require(try Lab.host().physicalFunctions.first { $0.name == "ens10" }?.link?.index)
-            let reports = try Lab.kernel().link(index: port, .virtualFunctions).virtualFunctions
-            return try #require(reports.first { $0.index == UInt32(index) }).settings
-        }
-
-        private func leases() throws -> [LeaseView] { try AgentProcess.connect().get("/v1/leases") }
-
-        /// Every VF is at home, with its driver, and nothing of a tenant is left.
-        private func expectClean(_ location: SourceLocation = #_sourceLocation) throws {
-            #expect(try leases().isEmpty, sourceLocation: location)
-            try Lab.settle()
-            let host = try Lab.host()
-            for (index, address) in try functions().enumerated() {
-                let function = try #require(host[address])
-                #expect(function.pci.driver == "igbvf" && function.link != nil, "\(address)", sourceLocation: location)
-                let settings = try settings(index)
-                #expect(settings.vlans?.isEmpty ?? true, "\(settings)", sourceLocation: location)
-                #expect(settings.spoofCheck == true && settings.trust == false, "\(settings)", sourceLocation: location)
-                #expect(settings.mac.map { !"\($0)".hasPrefix("02:00:00:00:07") } ?? true, sourceLocation: location)
-            }
-            let names = try functions().compactMap { host[$0]?.link?.name }
-            #expect(names.allSatisfy { !$0.hasPrefix("sluice") && $0 != "net1" }, "\(names)", sourceLocation: location)
-        }
+        init() throws { try PodHost.reset() }
 
         @Test("Two pods reach each other through the NIC, one of another VLAN none of them; DEL leaves nothing")
         func pods() throws {
-            let agent = try AgentProcess(Self.hostFile)
+            let agent = try AgentProcess(PodHost.file)
             try Lab.settle()
-            let addresses = try functions()
+            let addresses = try PodHost.functions()
             func configuration(_ index: Int, vlan: Int) throws -> String {
                 try Pod.configuration([
                     "deviceID": "\(addresses[index])", "vlan": vlan, "vlanQoS": 3, "mac": "02:00:00:00:07:0\(index)",
@@ -73,7 +32,7 @@ extension LabSuite {
                 let interface = reply.interface
                 #expect(interface["name"] as? String == "net1" && interface["sandbox"] as? String == pods[index].path)
                 #expect(interface["mac"] as? String == "02:00:00:00:07:0\(index)", "\(reply.text)")
-                let settings = try settings(index)
+                let settings = try PodHost.settings(index)
                 #expect(settings.mac == MACAddress("02:00:00:00:07:0\(index)") && settings.trust == true)
                 #expect(settings.vlans == [VLAN(id: index == 2 ? 200 : 100, qos: 3)], "\(settings)")
                 #expect(try pods[index].run("ip", "route").output.contains("10.99.0.0/16 via 10.7.0.1 dev net1"))
@@ -92,7 +51,7 @@ extension LabSuite {
                 #expect(try pod.call("DEL", checked).status == 0)
                 #expect(try pod.run("ip", "-o", "link").output.split(separator: "\n").count == 1)
             }
-            try expectClean()
+            try PodHost.expectClean()
             let left = try LiveFileTree().entries("/tmp/cni-addresses/tenants") ?? []
             #expect(left.filter { $0.hasPrefix("10.") }.isEmpty, "\(left)")
             _ = try agent.stop()
@@ -100,17 +59,130 @@ extension LabSuite {
 
         @Test("An interface without addresses, as version 1.1.0 has it")
         func result() throws {
-            let agent = try AgentProcess(Self.hostFile)
+            let agent = try AgentProcess(PodHost.file)
             try Lab.settle()
-            let address = try #require(try functions().first)
+            let address = try #require(try PodHost.functions().first)
             let pod = try Pod("plain")
             let configuration = try Pod.configuration(["deviceID": "\(address)"], version: "1.1.0", isAddressed: false)
             let reply = try pod.add(configuration)
             #expect(reply.interface["pciID"] as? String == "\(address)" && reply.interface["mtu"] as? Int == 1500)
             #expect(reply.object["ips"] == nil && reply.object["cniVersion"] as? String == "1.1.0", "\(reply.text)")
-            #expect(try leases().map(\.consumer).allSatisfy { $0.hasPrefix("namespace:\(pod.path)@") })
+            #expect(try PodHost.leases().map(\.consumer).allSatisfy { $0.hasPrefix("namespace:\(pod.path)@") })
             #expect(try pod.call("DEL", configuration).status == 0)
-            try expectClean()
+            try PodHost.expectClean()
+            _ = try agent.stop()
+        }
+
+        @Test("A VF for a program of the container's: no netdev, its settings, and not taken from who has it open")
+        func forPrograms() throws {
+            let agent = try AgentProcess(PodHost.file.replacing("driver: kernel", with: "driver: vfio-pci"))
+            let address = try #require(try PodHost.functions().first)
+            let pod = try Pod("dpdk")
+            let configuration = try Pod.configuration([
+                "deviceID": "\(address)", "vlan": 7, "mac": "02:00:00:00:07:01", "trust": "on",
+            ])
+            let reply = try pod.add(configuration)
+            #expect(reply.interface["mac"] as? String == "02:00:00:00:07:01" && reply.address != nil, "\(reply.text)")
+            #expect(try pod.run("ip", "-o", "link").output.split(separator: "\n").count == 1)
+            let settings = try PodHost.settings(0)
+            #expect(settings.vlans == [VLAN(id: 7)] && settings.trust == true, "\(settings)")
+            #expect(try pod.call("CHECK", try Pod.adding(reply, to: configuration)).status == 0)
+            let program = try VFIODevice(address)
+            let busy = try pod.call("DEL", configuration)
+            #expect(busy.code == 11 && "\(busy.object["msg"] ?? "")".contains("pid \(getpid())"), "\(busy)")
+            program.close()
+            try pod.delete(configuration)
+            #expect(try PodHost.leases().isEmpty && PodHost.settings(0).vlans?.isEmpty ?? true)
+            _ = try agent.stop()
+        }
+
+        @Test("Two interfaces, IPv6, a VF without a declared driver, and a tenant who gives it names of the host's")
+        func unusual() throws {
+            let agent = try AgentProcess(PodHost.file.replacing(", driver: kernel", with: ""))
+            try Lab.settle()
+            let addresses = try PodHost.functions()
+            let pod = try Pod("two")
+            func configuration(_ index: Int, _ range: String, _ gateway: String, _ route: String) throws -> String {
+                try Pod.configuration([
+                    "deviceID": "\(addresses[index])", "mac": "02:00:00:00:07:0\(index)", "Vlan": 7,
+                    "ipam": [
+                        "type": "host-local", "ranges": [[["subnet": range, "gateway": gateway]]],
+                        "routes": [["dst": "0.0.0.0/0"], ["dst": route]], "dataDir": "/tmp/cni-addresses",
+                    ],
+                ])
+            }
+            let first = try configuration(0, "10.7.0.0/24", "10.7.0.1", "10.98.0.0/16")
+            let second = try configuration(1, "10.8.0.0/24", "10.8.0.1", "10.99.0.0/16")
+            #expect(try pod.add(first).interface["mac"] as? String == "02:00:00:00:07:00")
+            let reply = try pod.call("ADD", second, interface: "net2")
+            #expect(reply.status == 0, "\(reply)")
+            let routes = try pod.run("ip", "route").output
+            for route in ["10.98.0.0/16 via 10.7.0.1 dev net1", "10.99.0.0/16 via 10.8.0.1 dev net2"] {
+                #expect(routes.contains(route), "\(routes)")
+            }
+            // Both defaults are there.
+            #expect(routes.split(separator: "\n").count { $0.hasPrefix("default") } == 2, "\(routes)")
+            #expect(try PodHost.settings(1).vlans == [VLAN(id: 7)])
+            let checked = try Pod.adding(reply, to: second)
+            #expect(try pod.call("CHECK", checked, interface: "net2").status == 0)
+            try Lab.run(["ip", "-n", "two", "route", "del", "10.99.0.0/16"])
+            #expect(try pod.call("CHECK", checked, interface: "net2").code == 101)
+            try Lab.run(["ip", "-n", "two", "link", "property", "add", "dev", "net2", "altname", "ens13"])
+            #expect(try pod.call("DEL", second, interface: "net2").status == 0)
+            try pod.delete(first)
+            // IPv6, also where the runtime has turned it off.
+            try Lab.run([
+                "ip", "netns", "exec", "two", "sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1",
+                "net.ipv6.conf.default.disable_ipv6=1",
+            ])
+            let third = try configuration(2, "fd00:7::/64", "fd00:7::1", "fd00:9::/64")
+                .replacing("\"dst\":\"0.0.0.0\\/0\"", with: "\"dst\":\"fd00:8::\\/64\"")
+            let six = try pod.add(third)
+            #expect(six.address?.hasPrefix("fd00:7::") ?? false, "\(six)")
+            let shown = try pod.run("ip", "-6", "address", "show", "dev", "net1").output
+            // It may be used at once, whether the network was asked for others who have it or not. (Link-local ones are the
+            // kernel's own.)
+            let own = try #require(shown.split(separator: "\n").first { $0.contains("fd00:7::") })
+            #expect(own.contains("optimistic") || !own.contains("tentative"), "\(shown)")
+            #expect(try pod.run("ip", "-6", "route").output.contains("fd00:9::/64 via fd00:7::1 dev net1"))
+            #expect(try pod.call("CHECK", try Pod.adding(six, to: third)).status == 0)
+            try pod.delete(third)
+            try PodHost.expectClean()
+            _ = try agent.stop()
+        }
+
+        @Test("The network is told of a pod's address when it comes")
+        func announced() throws {
+            let agent = try AgentProcess(PodHost.file)
+            try Lab.settle()
+            let addresses = try PodHost.functions()
+            let (first, second) = (try Pod("listens"), try Pod("comes"))
+            let configurations = try addresses.prefix(2).map {
+                try Pod.configuration(["deviceID": "\($0)", "vlan": 7])
+            }
+            _ = try first.add(configurations[0])
+            // A gratuitous ARP's target is its sender.
+            let script = """
+                import socket
+                s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0806)); s.bind(("net1", 0))
+                print("listens", flush=True)
+                while True:
+                    d = s.recv(2048)
+                    if d[28:32] == d[38:42] and d[28:32] != b"\\0" * 4: print(socket.inet_ntoa(d[28:32]), flush=True)
+                """
+            let listener = try Command(["ip", "netns", "exec", "listens", "python3", "-c", script])
+            defer {
+                listener.kill(SIGTERM)
+                _ = try? listener.finish()
+            }
+            try Lab.wait(for: "the listener \(listener.errorSoFar)") { listener.outputSoFar.contains("listens") }
+            let reply = try second.add(configurations[1])
+            let address = try #require(reply.address?.split(separator: "/").first)
+            try Lab.wait(for: "an announcement of \(address)") { listener.outputSoFar.contains(address) }
+            for (pod, configuration) in zip([first, second], configurations) {
+                #expect(try pod.call("DEL", configuration).status == 0)
+            }
+            try PodHost.expectClean()
             _ = try agent.stop()
         }
 
@@ -125,9 +197,9 @@ extension LabSuite {
             #expect(try pod.call("ADD", away).code == 11)
             #expect(try Pod.reply(Pod.start("STATUS", away)).code == 50)
 
-            let agent = try AgentProcess(Self.hostFile)
+            let agent = try AgentProcess(PodHost.file)
             try Lab.settle()
-            let addresses = try functions()
+            let addresses = try PodHost.functions()
             let (free, other) = (try #require(addresses.first), try #require(addresses.last))
             let port = try #require(try Lab.host()[free]?.pci.physicalFunction)
             func configuration(_ members: [String: Any], version: String = "1.0.0") throws -> String {
@@ -160,6 +232,7 @@ extension LabSuite {
                 // The driver refuses it half-way: igb has no link state.
                 (100, try configuration(["link_state": "enable", "vlan": 7, "mac": "02:00:00:00:07:07"]), "linkState"),
                 (100, try configuration(["ipam": ["type": "nobody"]]), "nobody"),
+                (7, try configuration(["ipam": ["type": "sluice-cni"]]), "ipam.type"),
                 (100, try configuration(["ipam": ["type": "../sh"]]), "../sh"),
                 (100, try configuration(["ipam": ["type": "host-local", "ranges": [Any]()]]), "host-local"),
             ]
@@ -184,52 +257,46 @@ extension LabSuite {
             // What others have is not touched by any of it.
             #expect(try held.run("ip", "link", "show", "net1").status == 0)
             #expect(try held.call("DEL", holding).status == 0)
-            try expectClean()
+            try PodHost.expectClean()
             _ = try agent.stop()
         }
 
         @Test("CHECK tells what has changed; DEL comes too late for the namespace; GC takes what nobody names")
         func lifecycle() throws {
-            let agent = try AgentProcess(Self.hostFile)
+            let agent = try AgentProcess(PodHost.file)
             try Lab.settle()
-            let addresses = try functions()
+            let addresses = try PodHost.functions()
             let (pod, gone, lost) = (try Pod("checked"), try Pod("gone"), try Pod("lost"))
             let configuration = try Pod.configuration(["deviceID": "\(addresses[0])", "vlan": 7])
             let reply = try pod.add(configuration)
             let checked = try Pod.adding(reply, to: configuration)
             #expect(try pod.call("CHECK", checked).status == 0)
             let address = try #require(reply.address)
-            let inside = ["ip", "-n", "checked"]
-            let damages: [([String], [String], String)] = [
-                (inside + ["link", "set", "net1", "down"], inside + ["link", "set", "net1", "up"], "down"),
+            // What is done in the container, how it is undone, and what CHECK names.
+            let route = "ip route replace 10.99.0.0/16 via 10.7.0.1"
+            let damages = [
+                ("ip link set net1 down", "ip link set net1 up; \(route)", "down"),
+                ("ip addr add 10.8.0.1/24 dev net1", "ip addr del 10.8.0.1/24 dev net1", ""),
+                ("ip addr del \(address) dev net1", "ip addr add \(address) dev net1; \(route)", address),
+                ("ip route del 10.99.0.0/16", route, "10.99.0.0/16"),
                 (
-                    inside + ["addr", "add", "10.8.0.1/24", "dev", "net1"],
-                    inside + ["addr", "del", "10.8.0.1/24", "dev", "net1"], ""
-                ),
-                (
-                    inside + ["addr", "del", address, "dev", "net1"], inside + ["addr", "add", address, "dev", "net1"],
-                    address
-                ),
-                (
-                    ["ip", "link", "set", "ens10", "vf", "0", "vlan", "8"],
-                    ["ip", "link", "set", "ens10", "vf", "0", "vlan", "7"], "vlan"
+                    "nsenter -t 1 -n ip link set ens10 vf 0 vlan 8", "nsenter -t 1 -n ip link set ens10 vf 0 vlan 7",
+                    "vlan"
                 ),
             ]
             for (damage, repair, word) in damages {
-                try Lab.run(damage)
+                #expect(try pod.run("sh", "-c", damage).status == 0)
                 let told = try pod.call("CHECK", checked)
                 #expect(told.status == (word.isEmpty ? 0 : 1), "\(word): \(told)")
                 #expect(word.isEmpty || "\(told.object["msg"] ?? "")".contains(word), "\(word): \(told)")
-                try Lab.run(repair)
+                #expect(try pod.run("sh", "-c", repair).status == 0)
                 #expect(try pod.call("CHECK", checked).status == 0, "\(word)")
             }
             // The namespace goes before DEL comes.
             let second = try Pod.configuration(["deviceID": "\(addresses[1])", "vlan": 9])
             _ = try gone.add(second)
             try Lab.run(["ip", "netns", "del", "gone"])
-            try Lab.wait(for: "DEL") {
-                try Pod.reply(Pod.start("DEL", second, container: "container-gone")).status == 0
-            }
+            try Pod.delete(second, container: "container-gone")
             // A container that its runtime has forgotten.
             let third = try Pod.configuration(["deviceID": "\(addresses[2])"], version: "1.1.0", isAddressed: false)
             _ = try lost.add(third)
@@ -237,14 +304,14 @@ extension LabSuite {
             let collecting = try Pod.configuration(
                 ["cni.dev/valid-attachments": valid], version: "1.1.0", isAddressed: false)
             #expect(try Pod.reply(Pod.start("GC", collecting)).status == 0)
-            #expect(try leases().count == 1 && lost.run("ip", "link", "show", "net1").status != 0)
+            #expect(try PodHost.leases().count == 1 && lost.run("ip", "link", "show", "net1").status != 0)
             // Of another network it takes nothing.
             let others = try Pod.configuration(
                 ["cni.dev/valid-attachments": [Any]()], version: "1.1.0", network: "others", isAddressed: false)
             #expect(try Pod.reply(Pod.start("GC", others)).status == 0)
-            #expect(try leases().count == 1 && pod.call("CHECK", checked).status == 0)
+            #expect(try PodHost.leases().count == 1 && pod.call("CHECK", checked).status == 0)
             #expect(try pod.call("DEL", configuration).status == 0)
-            try expectClean()
+            try PodHost.expectClean()
             _ = try agent.stop()
         }
     }

@@ -48,7 +48,7 @@ struct CNIResult: Codable, Sendable, Hashable {
     /// Reads what an IPAM plugin has printed. Throws code 6 where it is not understood.
     static func parse(_ text: String, of plugin: String) throws(CNIError) -> CNIResult {
         do {
-            return try JSONDecoder().decode(CNIResult.self, from: Data(text.utf8))
+            return try CNIJSON.decode(CNIResult.self, text)
         } catch {
             throw CNIError(.decodingFailed, "what \(plugin) has printed is no CNI result: \(text.prefix(200))")
         }
@@ -66,10 +66,12 @@ struct CNIResult: Codable, Sendable, Hashable {
     func linkRoutes() throws(CNIError) -> [LinkRoute] {
         try (routes ?? []).map { route throws(CNIError) in
             guard let destination = IPPrefix(route.dst) else { throw Self.wrong("route", route.dst) }
-            let gateway =
-                route.gw
-                ?? (ips ?? []).first { ($0.gateway ?? "").contains(":") == destination.isIPv6 && $0.gateway != nil }?
-                .gateway
+            // What the link itself reaches goes by nobody (RT_SCOPE_LINK and narrower).
+            let isDirect = route.scope ?? 0 >= 253
+            let gateways = (ips ?? []).compactMap(\.gateway).filter {
+                !$0.isEmpty && $0.contains(":") == destination.isIPv6
+            }
+            let gateway = isDirect ? route.gw : route.gw ?? gateways.first
             var found = LinkRoute(to: destination)
             if let gateway, !gateway.isEmpty {
                 guard let address = IPPrefix(gateway), address.isIPv6 == destination.isIPv6 else {

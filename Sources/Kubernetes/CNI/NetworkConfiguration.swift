@@ -22,7 +22,6 @@ struct NetworkConfiguration: Decodable, Sendable {
     var spoofchk: String?
     var trust: String?
     var linkState: String?
-    var validAttachments: [Attachment]?
 
     /// Who gives out addresses.
     struct IPAM: Decodable, Sendable {
@@ -33,6 +32,26 @@ struct NetworkConfiguration: Decodable, Sendable {
     struct RuntimeConfiguration: Decodable, Sendable {
         var mac: String?
         var deviceID: String?
+    }
+
+    /// The interfaces that are not to be collected (GC); nil where the runtime does not say. An empty list may be null.
+    static func validAttachments(_ text: String) throws(CNIError) -> [Attachment]? {
+        struct Lists: Decodable {
+            var list: [Attachment]?
+            init(from decoder: any Decoder) throws {
+                let container = try decoder.container(keyedBy: AnyKey.self)
+                // The second is what some libraries send (libcni 1.2).
+                for name in ["cni.dev/valid-attachments", "cni.dev/attachments"] where list == nil {
+                    guard container.contains(AnyKey(name)) else { continue }
+                    list = try container.decodeIfPresent([Attachment].self, forKey: AnyKey(name)) ?? []
+                }
+            }
+        }
+        do {
+            return try CNIJSON.decode(Lists.self, text).list
+        } catch {
+            throw CNIError(.decodingFailed, "cni.dev/valid-attachments is no list of containerID and ifname")
+        }
     }
 
     /// An interface that is not to be collected (GC).
@@ -48,7 +67,6 @@ struct NetworkConfiguration: Decodable, Sendable {
         case minTxRate = "min_tx_rate"
         case maxTxRate = "max_tx_rate"
         case linkState = "link_state"
-        case validAttachments = "cni.dev/valid-attachments"
     }
 
     /// Reads a configuration.
@@ -57,7 +75,7 @@ struct NetworkConfiguration: Decodable, Sendable {
     static func parse(_ text: String) throws(CNIError) -> NetworkConfiguration {
         let conf: NetworkConfiguration
         do {
-            conf = try JSONDecoder().decode(Self.self, from: Data(text.utf8))
+            conf = try CNIJSON.decode(Self.self, text)
         } catch let DecodingError.typeMismatch(_, context) {
             throw CNIError(.decodingFailed, "\(path(context)) of the network's configuration has the wrong type")
         } catch let DecodingError.keyNotFound(key, context) {
@@ -89,12 +107,22 @@ struct NetworkConfiguration: Decodable, Sendable {
     /// The version; a configuration without one is of the first (the specification's section "Version").
     var version: String { cniVersion ?? "0.1.0" }
 
-    /// Who gives out addresses; nil where nobody does.
-    var addressPlugin: String? { ipam?.type.flatMap { $0.isEmpty ? nil : $0 } }
+    /// Who gives out addresses; nil where nobody does. Throws code 7 for one that would be this plugin again.
+    var addressPlugin: String? {
+        get throws(CNIError) {
+            guard let plugin = ipam?.type, !plugin.isEmpty else { return nil }
+            guard plugin != type, plugin != "sluice-cni" else {
+                throw CNIError(
+                    .invalidConfiguration, "ipam.type is \"\(plugin.prefix(100))\", which gives out no addresses",
+                    remedy: "it is a plugin such as host-local, static or dhcp")
+            }
+            return plugin
+        }
+    }
 
     /// The VF that the runtime, or multus for it, has chosen. Throws code 7 where there is none.
     func device() throws(CNIError) -> PCIAddress {
-        guard let text = deviceID ?? runtimeConfig?.deviceID ?? pciBusID, !text.isEmpty else {
+        guard let text = Self.first(deviceID, runtimeConfig?.deviceID, pciBusID) else {
             throw CNIError(
                 .invalidConfiguration, "no VF is named: deviceID is missing",
                 remedy: "multus fills it in where the NetworkAttachmentDefinition has the annotation "
@@ -112,7 +140,7 @@ struct NetworkConfiguration: Decodable, Sendable {
     func settings(macArgument: String?) throws(CNIError) -> VirtualFunctionSettings {
         var settings = VirtualFunctionSettings()
         settings.vlans = try vlans()
-        if let text = runtimeConfig?.mac ?? macArgument ?? mac, !text.isEmpty {
+        if let text = Self.first(runtimeConfig?.mac, macArgument, mac) {
             guard let mac = MACAddress(text), !mac.isZero, !mac.isMulticast else {
                 throw Self.wrong("mac", text, "it is an address of one interface, such as 02:00:5e:10:00:01")
             }
@@ -134,6 +162,10 @@ struct NetworkConfiguration: Decodable, Sendable {
             }
         }
         return settings
+    }
+
+    private static func first(_ texts: String?...) -> String? {
+        texts.compactMap(\.self).first { !$0.isEmpty }
     }
 
     /// 0 takes the tag away; so sriov-cni has it.

@@ -13,8 +13,10 @@ final class PodNamespace: Sendable {
     /// Opens a namespace; nil where there is none, or something else is at the path.
     init?(_ path: String) {
         // A path on a file system that hangs would be waited for.
-        guard ["/run/", "/var/run/", "/proc/"].contains(where: path.hasPrefix) else { return nil }
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        guard ["/run/", "/var/run/", "/proc/"].contains(where: path.hasPrefix), !path.contains("/../") else {
+            return nil
+        }
+        let descriptor = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)
         guard descriptor >= 0 else { return nil }
         var (status, system) = (stat(), statfs())
         // NSFS_MAGIC; once a namespace is gone, what it was mounted on remains.
@@ -29,14 +31,17 @@ final class PodNamespace: Sendable {
 
     deinit { close(descriptor) }
 
-    /// Runs a body on a thread of its own within the namespace, with connections to the agent's own and to this one.
-    func run<Value: Sendable>(
-        _ body: @escaping @Sendable (_ host: inout RouteNetlink, _ pod: inout RouteNetlink) throws -> Value
+    /// Runs a body on a thread of its own within the namespace, with connections to the agent's own and to this one. What
+    /// is prepared is prepared before, in the agent's.
+    func run<Prepared, Value: Sendable>(
+        preparing prepare: @escaping @Sendable () throws -> Prepared,
+        _ body: @escaping @Sendable (Prepared, _ host: inout RouteNetlink, _ pod: inout RouteNetlink) throws -> Value
     ) async throws -> Value {
         try await withCheckedThrowingContinuation { continuation in
             let isStarted = startThread {
                 continuation.resume(
                     with: Result {
+                        let prepared = try prepare()
                         var host = try RouteNetlink.open()
                         // For good: the thread ends with the body.
                         guard sluice_setns(self.descriptor, 0x4000_0000) == 0 else {  // CLONE_NEWNET
@@ -45,7 +50,7 @@ final class PodNamespace: Sendable {
                                 .inputOutput, "the network namespace \(self.path) cannot be entered: \(reason)")
                         }
                         var pod = try RouteNetlink.open()
-                        return try body(&host, &pod)
+                        return try body(prepared, &host, &pod)
                     })
             }
             if !isStarted {
@@ -53,5 +58,12 @@ final class PodNamespace: Sendable {
                     throwing: CNIError(.tryAgainLater, "the agent is at its limit of threads", remedy: "try again"))
             }
         }
+    }
+
+    /// Runs a body on a thread of its own within the namespace.
+    func run<Value: Sendable>(
+        _ body: @escaping @Sendable (_ pod: inout RouteNetlink) throws -> Value
+    ) async throws -> Value {
+        try await run(preparing: {}) { _, _, pod in try body(&pod) }
     }
 }

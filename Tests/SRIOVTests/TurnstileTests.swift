@@ -1,7 +1,7 @@
 import Synchronization
 import Testing
 
-@testable import Agent
+@testable import SRIOV
 
 @Suite struct TurnstileTests {
     private final class Log: Sendable {
@@ -34,5 +34,29 @@ import Testing
         // The last one has left it open.
         await turnstile.enter()
         turnstile.leave()
+    }
+
+    @Test("At each thing one task has its turn; others are not waited for")
+    func manyThings() async {
+        let turnstiles = Turnstiles<Int>()
+        let log = Log()
+        await turnstiles.passing(-1) {
+            await withTaskGroup { group in
+                for number in 0..<100 {
+                    group.addTask {
+                        await turnstiles.passing(number % 2) {
+                            if number % 2 == 0 {
+                                log.inside.withLock { $0 += 1 }
+                                await Task.yield()
+                                #expect(log.inside.withLock { $0 } == 1)
+                                log.inside.withLock { $0 -= 1 }
+                            }
+                            log.served.withLock { $0.append(number) }
+                        }
+                    }
+                }
+            }
+        }
+        #expect(log.served.withLock { Set($0) } == Set(0..<100))
     }
 }

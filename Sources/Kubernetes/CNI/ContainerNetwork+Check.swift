@@ -1,0 +1,60 @@
+internal import Leasing
+internal import Netlink
+internal import PCI
+
+extension ContainerNetwork {
+    func check(_ call: CNICall, _ conf: NetworkConfiguration) async throws -> Answer {
+        try call.checkAttachment()
+        guard !["0.3.0", "0.3.1"].contains(conf.version) else {
+            throw CNIError(.incompatibleVersion, "CHECK is there from version 0.4.0 on")
+        }
+        if let answer = try delegate(call, conf) { return answer }
+        guard let lease = lease(Self.attachment(call, conf)), lease.state == .active else {
+            throw CNIError(.differs, "\(call.ifname) of container \(call.containerID) has no VF")
+        }
+        guard let namespace = PodNamespace(call.netns), namespace.inode == lease.consumer.generation else {
+            throw CNIError(.differs, "the container's network namespace is not the one that \(lease.name) was moved to")
+        }
+        guard let previous = conf.prevResult else {
+            throw CNIError(.invalidConfiguration, "prevResult is missing: what is to be compared")
+        }
+        let name = call.ifname
+        // In a chain the other interfaces' addresses are others' to check. The path may have another spelling.
+        let index = previous.interfaces?.firstIndex { $0.name == name && !($0.sandbox ?? "").isEmpty }
+        let mac = index.flatMap { previous.interfaces?[$0].mac }
+        let own = CNIResult(ips: (previous.ips ?? []).filter { $0.interface == index }, routes: previous.routes)
+        let (wanted, wantedRoutes) = (try own.addresses(), try own.linkRoutes())
+        if try isForPrograms(lease) {
+            try await manager.verify(lease)
+            return .result("")
+        }
+        try await namespace.run { pod in
+            guard let link = try? pod.link(named: name), link.device?.name == "\(lease.address)" else {
+                throw CNIError(.differs, "the container's \(name) is not \(lease.name), or is gone")
+            }
+            guard link.isUp else { throw CNIError(.differs, "the container's \(name) is down") }
+            if let mac, link.address?.description != mac.lowercased() {
+                throw CNIError(
+                    .differs,
+                    "the container's \(name) has the MAC address \(link.address?.description ?? "none"), not \(mac)")
+            }
+            let has = Set(try pod.addresses().filter { $0.link == link.index }.map(\.description))
+            if let missing = wanted.first(where: { !has.contains($0.description) }) {
+                throw CNIError(.differs, "the container's \(name) has not the address \(missing)")
+            }
+            // Those by way of other interfaces are others'.
+            let routes = try pod.routes(byLink: link.index)
+            let near = wanted.map(\.network)
+            for route in wantedRoutes
+            where route.gateway.map({ gateway in near.contains { $0.contains(gateway) } }) ?? false {
+                guard
+                    routes.contains(where: {
+                        $0.destination == route.destination.network && $0.gateway == route.gateway
+                    })
+                else { throw CNIError(.differs, "the container's \(name) has not the route to \(route.destination)") }
+            }
+        }
+        try await manager.verify(lease)
+        return .result("")
+    }
+}

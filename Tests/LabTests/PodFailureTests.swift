@@ -1,0 +1,99 @@
+import AgentAPI
+import Glibc
+import Leasing
+import Netlink
+import PCI
+import SRIOV
+import Testing
+
+extension LabSuite {
+    @Suite(
+        "Pods when something ends in the middle, and many at once", .serialized,
+        .enabled(if: Lab.isVariant("default"), "runs in the lab's default variant"))
+    struct PodFailureTests {
+        init() throws { try PodHost.reset() }
+
+        private enum Victim: CaseIterable { case plugin, agent, namespace }
+
+        @Test("Plugin, agent or namespace end during ADD and DEL: after the runtime's DEL every VF is home and clean")
+        func killed() throws {
+            let agent = try AgentProcess(PodHost.file)
+            try Lab.settle()
+            let address = try #require(try PodHost.functions().first)
+            let configuration = try Pod.configuration([
+                "deviceID": "\(address)", "vlan": 7, "mac": "02:00:00:00:07:01", "trust": "on",
+            ])
+            var random = SystemRandomNumberGenerator()
+            let clock = ContinuousClock()
+            var lasts: [String: Duration] = ["ADD": .zero, "DEL": .zero]
+            for round in 0..<(Lab.isSoak ? 60 : 12) {
+                let victim = Victim.allCases[round % 3]
+                let pod = try Pod("killed\(round)")
+                let container = "container-\(pod.name)"
+                var began = clock.now
+                // How long it takes where nothing happens is where the moments are taken from.
+                let command = round % 2 == 0 ? "ADD" : "DEL"
+                if command == "DEL" || round < 2 {
+                    _ = try pod.add(configuration)
+                    lasts["ADD"] = clock.now - began
+                    if round < 2 {
+                        began = clock.now
+                        #expect(try pod.call("DEL", configuration).status == 0)
+                        lasts["DEL"] = clock.now - began
+                        if command == "DEL" { _ = try pod.add(configuration) }
+                    }
+                }
+                let running = try Pod.start(command, configuration, container: container, netns: pod.path)
+                let length = lasts[command] ?? .zero
+                usleep(UInt32(Double.random(in: 0...1, using: &random) * length.microseconds))
+                switch victim {
+                case .plugin: running.kill(SIGKILL)
+                case .agent: agent.command.kill(SIGKILL)
+                case .namespace: try Lab.run(["ip", "netns", "del", pod.name])
+                }
+                let reply = try Pod.reply(running)
+                if victim == .agent {
+                    #expect(reply.status == 0 || reply.code == 11, "\(reply)")
+                    try agent.restartAfterCrash()
+                }
+                try Pod.delete(configuration, container: container, netns: pod.path)
+                try PodHost.expectClean("round \(round): \(command), \(victim), \(reply)")
+            }
+            _ = try agent.stop()
+        }
+
+        @Test("50 pods ask for 28 VFs at once: 28 get theirs, 22 are told who has it")
+        func many() throws {
+            let agent = try AgentProcess(PodHost.file(virtualFunctions: 7, ports: 4))
+            try Lab.settle()
+            let addresses = try PodHost.functions(ports: 4)
+            try #require(addresses.count == 28)
+            let pods = try (0..<50).map { try Pod("many\($0)") }
+            let configurations = try pods.indices.map { index in
+                try Pod.configuration(["deviceID": "\(addresses[index % 28])", "vlan": 100 + index % 28])
+            }
+            func all(_ command: String) throws -> [Pod.Reply] {
+                try zip(pods, configurations).map { pod, configuration in
+                    try Pod.start(command, configuration, container: "container-\(pod.name)", netns: pod.path)
+                }.map { try Pod.reply($0) }
+            }
+            let added = try all("ADD")
+            let refused = added.filter { $0.status != 0 }
+            #expect(added.count { $0.status == 0 } == 28 && refused.count == 22, "\(refused.map(\.text))")
+            for reply in refused {
+                #expect(
+                    reply.code == 11 && "\(reply.object["details"] ?? "")".contains("namespace:/run/netns/many"),
+                    "\(reply)")
+            }
+            #expect(Set(added.compactMap(\.address)).count == 28)
+            let deleted = try all("DEL")
+            #expect(deleted.allSatisfy { $0.status == 0 }, "\(deleted.filter { $0.status != 0 })")
+            try PodHost.expectClean("50 at once", ports: 4)
+            _ = try agent.stop()
+        }
+    }
+}
+
+extension Duration {
+    fileprivate var microseconds: Double { Double(components.seconds) * 1e6 + Double(components.attoseconds) / 1e12 }
+}
