@@ -76,6 +76,7 @@ struct HostWatch: Sendable {
     private func watchLog() {
         let (triggers, messages) = (triggers, messages)
         _ = startThread {
+            messages.addForgotten()
             KernelLog.follow { message in
                 if messages.add(message) { triggers.add { $0.facts = true } }
             }

@@ -13,11 +13,17 @@ final class KernelMessages: Sendable {
 
     /// The messages, oldest first, without those that somebody has cleared (dmesg -C) since.
     var lines: [String] {
-        let first = KernelLog.firstSequence()
+        let first = KernelLog.clearedBefore()
         return kept.withLock { kept in
             kept.removeAll { $0.sequence < first }
             return kept.map(\.text)
         }
+    }
+
+    /// Keeps what the kernel itself has forgotten; before it is followed.
+    func addForgotten() {
+        let past = KernelLog.forgotten(where: RelevantLog.isRelevant).suffix(Self.capacity / 2)
+        kept.withLock { kept in kept = past.map { KernelLog.Message(sequence: 0, text: $0) } }
     }
 
     /// Keeps a message; false for one that concerns nothing here.

@@ -11,6 +11,12 @@ public enum KernelLog {
         public var sequence: UInt64
         /// Its text, without what programs add to it.
         public var text: String
+
+        /// A message of a number; 0 is one whose number is not known.
+        public init(sequence: UInt64, text: String) {
+            self.sequence = sequence
+            self.text = text
+        }
     }
 
     /// The newest messages, oldest first; empty where they cannot be read (not root, or dmesg_restrict).
@@ -36,24 +42,43 @@ public enum KernelLog {
         }
     }
 
-    /// The number of the first message that has not been cleared; that of none yet when there is none.
-    public static func firstSequence() -> UInt64 {
-        var first: UInt64?
-        read(waits: false) { message in
-            first = message.sequence
+    /// The messages since the boot that are wanted, oldest first. What the kernel's ring has forgotten the journal knows.
+    public static func sinceBoot(where isWanted: (String) -> Bool) -> [String] {
+        forgotten(where: isWanted) + lines(last: 10_000).filter(isWanted)
+    }
+
+    /// The messages since the boot that are wanted and that the kernel's ring has overwritten, oldest first.
+    public static func forgotten(where isWanted: (String) -> Bool) -> [String] {
+        // What somebody has cleared is to be forgotten.
+        guard clearedBefore() == 0, first(from: SEEK_SET)?.sequence ?? 0 > 0 else { return [] }
+        let known = Set(lines(last: 10_000))
+        return KernelJournal.lines { isWanted($0) && !known.contains($0) }
+    }
+
+    /// The number of the first message that has not been cleared (dmesg -C); 0 where none of those that are there was.
+    public static func clearedBefore() -> UInt64 {
+        guard let oldest = first(from: SEEK_SET)?.sequence else { return 0 }
+        // All of it was, when nothing is left.
+        guard let left = first(from: seekPastCleared)?.sequence else { return .max }
+        return left > oldest ? left : 0
+    }
+
+    private static func first(from place: Int32) -> Message? {
+        var found: Message?
+        read(waits: false, from: place) { message in
+            found = message
             return false
         }
-        // An empty log has forgotten whatever was in it.
-        return first ?? .max
+        return found
     }
 
     /// Reads until the closure returns false; without waiting, until there is no more.
-    private static func read(waits: Bool, _ each: (Message) -> Bool) {
+    private static func read(waits: Bool, from place: Int32 = seekPastCleared, _ each: (Message) -> Bool) {
         let descriptor = open("/dev/kmsg", O_RDONLY | O_CLOEXEC | (waits ? 0 : O_NONBLOCK))
         guard descriptor >= 0 else { return }
         defer { close(descriptor) }
         // What somebody has cleared (dmesg -C) is over.
-        lseek(descriptor, 0, seekPastCleared)
+        lseek(descriptor, 0, place)
         var buffer = [UInt8](repeating: 0, count: 8192)
         while true {
             let got = Glibc.read(descriptor, &buffer, buffer.count)

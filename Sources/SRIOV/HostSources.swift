@@ -136,6 +136,15 @@ public enum AuditLog {
     }
 }
 
+/// What was said on this host since it was booted that concerns VFs: by the kernel, whose log is a ring and is continued
+/// into the past by the journal, and by the audit daemon.
+public enum HostLog {
+    /// The messages, each kind oldest first; empty where they cannot be read.
+    public static func lines() -> [String] {
+        KernelLog.sinceBoot(where: RelevantLog.isRelevant) + AuditLog.denials()
+    }
+}
+
 /// The kernel's messages that faults are told from.
 public enum RelevantLog {
     /// Where a recorded host has them, a line each.

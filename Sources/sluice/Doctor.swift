@@ -85,7 +85,7 @@ struct Doctor: ParsableCommand {
     private func look() throws -> (Host, HostFacts) {
         let (host, kernel) = try source.host(agent)
         var facts = HostFacts(
-            reading: kernel.files, log: source.isLive ? KernelLog.lines(last: 10_000) + AuditLog.denials() : nil)
+            reading: kernel.files, log: source.isLive ? HostLog.lines() : nil)
         let isThere = try LiveFileTree().bytes(HostFileOptions.defaultPath) != nil
         if let file = file ?? (source.isLive && isThere ? HostFileOptions.defaultPath : nil) {
             let leases = source.isLive ? try agent.recordedLeases() : []

@@ -35,7 +35,7 @@ struct Snapshot: ParsableCommand {
         let facts: AgentFacts? = try? client?.get("/v1/facts")
         if client != nil, facts == nil { Output.error("The agent does not answer: what only it knows is left out.") }
         let text = try SnapshotWriter.record(
-            files: files, serials: serials, log: KernelLog.lines(last: 10_000) + AuditLog.denials(),
+            files: files, serials: serials, log: HostLog.lines(),
             agent: try facts?.text())
         guard let file else {
             Output.write(text)
