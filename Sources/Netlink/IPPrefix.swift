@@ -83,7 +83,7 @@ public struct LinkRoute: Sendable, Hashable {
 extension RouteNetlink {
     /// Gives a link an address. One that it has already is no error.
     ///
-    /// An IPv6 address may be used while it is still found out whether somebody else has it (RFC 4429).
+    /// An IPv6 address may be used at once: that nobody else has it is the business of whoever gives it out.
     public mutating func add(_ address: IPPrefix, toLink index: Int32) throws(NetlinkError) {
         var builder = MessageBuilder(type: UInt16(RTM_NEWADDR), flags: UInt16(NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE))
         // struct ifaddrmsg: family, prefix length, flags, scope, index.
@@ -95,7 +95,7 @@ extension RouteNetlink {
         builder.attribute(2, address.bytes)  // IFA_LOCAL
         builder.attribute(1, address.bytes)  // IFA_ADDRESS
         if let broadcast = address.broadcast { builder.attribute(4, broadcast) }  // IFA_BROADCAST
-        if address.isIPv6 { builder.attribute(8, UInt32(0x04)) }  // IFA_FLAGS, IFA_F_OPTIMISTIC
+        if address.isIPv6 { builder.attribute(8, UInt32(0x02)) }  // IFA_FLAGS, IFA_F_NODAD
         try socket.request(builder, "give link \(index) the address \(address)")
     }
 

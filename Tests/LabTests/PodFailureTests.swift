@@ -26,7 +26,7 @@ extension LabSuite {
             var random = SystemRandomNumberGenerator()
             let clock = ContinuousClock()
             var lasts: [String: Duration] = ["ADD": .zero, "DEL": .zero]
-            for round in 0..<(Lab.isSoak ? 60 : 12) {
+            for round in 0..<(Lab.isSoak ? 60 : 9) {
                 let victim = Victim.allCases[round % 3]
                 let pod = try Pod("killed\(round)")
                 let container = "container-\(pod.name)"

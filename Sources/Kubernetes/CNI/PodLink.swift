@@ -47,10 +47,7 @@ enum PodLink {
     static func configure(
         _ link: Link, _ addresses: [IPPrefix], _ routes: [LinkRoute], _ pod: inout RouteNetlink
     ) throws {
-        if addresses.contains(where: \.isIPv6) {
-            set("ipv6/conf/\(link.name)/disable_ipv6", "0")
-            set("ipv6/conf/\(link.name)/optimistic_dad", "1")
-        }
+        if addresses.contains(where: \.isIPv6) { set("ipv6/conf/\(link.name)/disable_ipv6", "0") }
         for address in addresses { try pod.add(address, toLink: link.index) }
         for route in routes { try pod.add(route, byLink: link.index) }
         // Without a carrier nobody can be told, and nothing is lost by not waiting longer.
