@@ -22,8 +22,21 @@ final class KernelMessages: Sendable {
 
     /// Keeps what the kernel itself has forgotten; before it is followed.
     func addForgotten() {
-        let past = KernelLog.forgotten(where: RelevantLog.isRelevant).suffix(Self.capacity / 2)
-        kept.withLock { kept in kept = past.map { KernelLog.Message(sequence: 0, text: $0) } }
+        addForgotten(KernelLog.forgotten(where: RelevantLog.isRelevant))
+    }
+
+    /// The newest of each kind, in their order.
+    func addForgotten(_ past: [String]) {
+        var (renames, others) = (Self.renames, Self.capacity / 2)
+        let newest = past.reversed().filter { line in
+            if RelevantLog.isRename(line) {
+                renames -= 1
+                return renames >= 0
+            }
+            others -= 1
+            return others >= 0
+        }
+        kept.withLock { kept in kept = newest.reversed().map { KernelLog.Message(sequence: 0, text: $0) } }
     }
 
     /// Keeps a message; false for one that concerns nothing here.

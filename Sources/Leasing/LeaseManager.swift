@@ -91,6 +91,9 @@ public final class LeaseManager: Sendable {
         try ledger.reader.history(of: selector, on: observedHost)
     }
 
+    /// Throws `ledger.unusable` when the ledger cannot be read.
+    public func checkLedger() throws(LeasingError) { _ = try ledger.reader.lastNumbers() }
+
     // MARK: Changing the picture
 
     /// Runs a body during which no function of some ports is leased: they are being created or configured. The body

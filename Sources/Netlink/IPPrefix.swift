@@ -153,6 +153,16 @@ extension LinkRoute {
             case 1: destination = Array(attribute.payload.bytes)  // RTA_DST
             case 4: output = attribute.integer()  // RTA_OIF
             case 5: gateway = Array(attribute.payload.bytes)  // RTA_GATEWAY
+            case 9:  // RTA_MULTIPATH: struct rtnexthop has its length at 0, the link at 4, and attributes from 8 on
+                var offset = 0
+                while let length: UInt16 = attribute.payload.integer(at: offset), length >= 8 {
+                    let hop: Int32? = attribute.payload.integer(at: offset + 4)
+                    if hop == index, let rest = attribute.payload.slice(offset + 8, Int(length) - 8) {
+                        output = hop
+                        gateway = rest.attributes.first { $0.type == 5 }.map { Array($0.payload.bytes) }
+                    }
+                    offset += aligned(Int(length))
+                }
             default: break
             }
         }

@@ -49,7 +49,7 @@ public enum KernelLog {
 
     /// The messages since the boot that are wanted and that the kernel's ring has overwritten, oldest first.
     public static func forgotten(where isWanted: (String) -> Bool) -> [String] {
-        // What somebody has cleared is to be forgotten.
+        // What somebody has cleared is to be forgotten, as long as the kernel knows that it was.
         guard clearedBefore() == 0, first(from: SEEK_SET)?.sequence ?? 0 > 0 else { return [] }
         let known = Set(lines(last: 10_000))
         return KernelJournal.lines { isWanted($0) && !known.contains($0) }
@@ -59,7 +59,14 @@ public enum KernelLog {
     public static func clearedBefore() -> UInt64 {
         guard let oldest = first(from: SEEK_SET)?.sequence else { return 0 }
         // All of it was, when nothing is left.
-        guard let left = first(from: seekPastCleared)?.sequence else { return .max }
+        guard let left = first(from: seekPastCleared)?.sequence else {
+            var newest = oldest
+            read(waits: false, from: SEEK_SET) { message in
+                newest = message.sequence
+                return true
+            }
+            return newest + 1
+        }
         return left > oldest ? left : 0
     }
 

@@ -79,7 +79,9 @@ guard let answer else {
 }
 switch answer.status {
 // Whatever keeps the agent from adding interfaces.
-case _ where command == "STATUS" && answer.status != 200 && find("\"code\":50", in: answer.text) == nil:
+case _
+where command == "STATUS" && answer.status != 200
+    && ["50", "51"].allSatisfy { find("\"code\":\($0),", in: answer.text) == nil }:
     fail(50, "no interface can be added at the moment", answer.text)
 case 200: finish(answer.text, status: 0)
 case _ where answer.text.hasPrefix("{"): finish(answer.text, status: 1)

@@ -154,7 +154,7 @@ enum PodHost {
 
     /// Every VF is at home, with its driver, and nothing of a tenant is left.
     static func expectClean(
-        _ what: String = "", ports: Int = 1, _ location: SourceLocation = #_sourceLocation
+        _ what: String = "", ports: Int = 1, of count: Int = 4, _ location: SourceLocation = #_sourceLocation
     ) throws {
         let comment = Comment(rawValue: what)
         let leases = try leases().map { "\($0.id) \($0.state) \($0.reason ?? "")" }
@@ -162,7 +162,7 @@ enum PodHost {
         try Lab.settle()
         let host = try Lab.host()
         let addresses = try functions(ports: ports)
-        #expect(addresses.count == (ports == 1 ? 4 : 28), comment, sourceLocation: location)
+        #expect(addresses.count == count, comment, sourceLocation: location)
         for address in addresses {
             let function = try #require(host[address])
             #expect(function.pci.driver == "igbvf" && function.link != nil, comment, sourceLocation: location)

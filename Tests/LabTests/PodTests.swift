@@ -185,6 +185,31 @@ extension LabSuite {
             _ = try agent.stop()
         }
 
+        @Test("A pod that sriov-cni has given a VF is taken away cleanly")
+        func former() throws {
+            let agent = try AgentProcess(PodHost.file)
+            try Lab.settle()
+            let address = try #require(try PodHost.functions().first)
+            let pod = try Pod("former")
+            let netdev = try #require(try Lab.host()[address]?.link?.name)
+            // As sriov-cni 2.9 leaves things.
+            let configuration = try Pod.configuration(["deviceID": "\(address)", "vlan": 5], network: "former")
+            try Lab.run(["ip", "link", "set", "ens10", "vf", "0", "vlan", "5", "trust", "on"])
+            try Lab.run(["ip", "link", "set", netdev, "netns", "former", "name", "net1"])
+            let folder = "/var/lib/cni/sriov"
+            try Lab.run(["mkdir", "-p", "\(folder)/pci"])
+            defer { _ = try? Lab.run(["rm", "-rf", folder]) }
+            let record = try Lab.file("former.json", configuration)
+            try Lab.run(["mv", record, "\(folder)/container-former-net1"])
+            try Lab.run(["sh", "-c", "echo \(pod.path) >\(folder)/pci/\(address)"])
+            try pod.delete(configuration)
+            #expect(
+                try LiveFileTree().entries(folder) == ["pci"]
+                    && LiveFileTree().entries("\(folder)/pci")?.isEmpty ?? false)
+            try PodHost.expectClean()
+            _ = try agent.stop()
+        }
+
         @Test("What is wrong is told with the specification's code, and nothing is changed")
         func errors() throws {
             let pod = try Pod("wrong")
@@ -243,6 +268,8 @@ extension LabSuite {
                 #expect(reply.status == 1 && said.contains(word), "\(word): \(reply)")
                 #expect(try pod.run("ip", "-o", "link").output.split(separator: "\n").count == 1, "\(word)")
             }
+            let refused = try configuration(["ipam": ["type": "sluice-cni"]])
+            #expect(try pod.call("DEL", refused).status == 0, "what was refused is not there")
             let good = try configuration([:])
             #expect(try pod.call("ADD", good, interface: "a name").code == 4)
             #expect(try pod.call("ADD", good, interface: "lo").code == 4)

@@ -116,12 +116,11 @@ extension ContainerNetwork {
 
     /// Takes back what an ADD has begun. What cannot be done now the lease remembers.
     private func undo(_ lease: Lease, _ namespace: PodNamespace) async {
-        try? await takeBack(lease, namespace)
+        try? await takeBack(lease.address, namespace)
         _ = try? await manager.release(lease.id, actor: "cni")
     }
 
-    func takeBack(_ lease: Lease, _ namespace: PodNamespace) async throws {
-        let address = lease.address
+    func takeBack(_ address: PCIAddress, _ namespace: PodNamespace) async throws {
         let descriptor = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC)
         defer { close(descriptor) }
         try await namespace.run { pod in try PodLink.giveBack(address, toHost: descriptor, &pod) }

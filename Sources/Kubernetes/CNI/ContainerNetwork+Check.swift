@@ -22,7 +22,10 @@ extension ContainerNetwork {
         // In a chain the other interfaces' addresses are others' to check. The path may have another spelling.
         let index = previous.interfaces?.firstIndex { $0.name == name && !($0.sandbox ?? "").isEmpty }
         let mac = index.flatMap { previous.interfaces?[$0].mac }
-        let own = CNIResult(ips: (previous.ips ?? []).filter { $0.interface == index }, routes: previous.routes)
+        let ips = (previous.ips ?? []).filter { $0.interface == index }
+        // A route without a gateway goes by the first address's, which may be another interface's.
+        let isAlone = ips.count == previous.ips?.count
+        let own = CNIResult(ips: ips, routes: previous.routes?.filter { isAlone || !($0.gw ?? "").isEmpty })
         let (wanted, wantedRoutes) = (try own.addresses(), try own.linkRoutes())
         if try isForPrograms(lease) {
             try await manager.verify(lease)

@@ -76,7 +76,7 @@ public struct ContainerNetwork: Sendable {
             throw CNIError(
                 .notAvailable, "no pool is for pods", remedy: "write for: kubernetes into a pool of the host file")
         }
-        _ = try manager.history(of: nil)
+        try manager.checkLedger()
         return try delegate(call, conf) ?? .result("")
     }
 
@@ -87,24 +87,36 @@ public struct ContainerNetwork: Sendable {
         // One that cannot be asked keeps no VF from coming back.
         if call.delegated == .not, let plugin = try? conf.addressPlugin { return .delegate(plugin) }
         // The VF comes back whatever has become of its addresses.
-        if let lease = lease(Self.attachment(call, conf)) { try await remove(lease) }
-        _ = try delegate(call, conf)
+        let attachment = Self.attachment(call, conf)
+        let former = FormerState(container: call.containerID, interface: call.ifname, files: kernel.files)
+        var lease = lease(attachment)
+        if lease == nil, let former { lease = try await adopt(former, call, attachment) }
+        if let lease { try await remove(lease, from: call.netns) }
+        try former?.remove()
+        return try ended(call, conf)
+    }
+
+    /// What DEL and GC end with: the other plugin's failure is told. What ADD would refuse of the configuration is no reason
+    /// to fail for ever.
+    private func ended(_ call: CNICall, _ conf: NetworkConfiguration) throws(CNIError) -> Answer {
+        if case .failed(let text) = call.delegated { throw CNIError(ofPlugin: conf.ipam?.type ?? "", text) }
         return .result("")
     }
 
-    private func remove(_ lease: Lease) async throws {
+    private func remove(_ lease: Lease, from netns: String = "") async throws {
         var failure: (any Error)?
-        if let namespace = PodNamespace(lease.consumer.identifier), namespace.inode == lease.consumer.generation {
-            do { try await takeBack(lease, namespace) } catch { failure = error }
+        // The path that it was added by may be that of a process which has ended.
+        let namespace = [lease.consumer.identifier, netns].lazy.compactMap { PodNamespace($0) }
+            .first { $0.inode == lease.consumer.generation }
+        if let namespace {
+            do { try await takeBack(lease.address, namespace) } catch { failure = error }
         }
         // Where the netdev has not come back the lease is on its way all the same: it ends when the namespace does.
         guard let after = try await release(lease.id), ![.free, .quarantined].contains(after.state) else { return }
         if let failure { throw failure }
-        guard after.state == .free else {
-            throw CNIError(
-                .tryAgainLater, "\(after.name) is not clean yet: \(after.reason ?? "it is \(after.state.rawValue)")",
-                remedy: "the runtime tries again; sluice lease show \(after.id)")
-        }
+        throw CNIError(
+            .tryAgainLater, "\(after.name) is not clean yet: \(after.reason ?? "it is \(after.state.rawValue)")",
+            remedy: "the runtime tries again; sluice lease show \(after.id)")
     }
 
     /// Releases a lease, also when somebody else is about to; nil is one that has ended. One that could not be cleaned is
@@ -126,7 +138,7 @@ public struct ContainerNetwork: Sendable {
         if call.delegated == .not, let plugin = try? conf.addressPlugin { return .delegate(plugin) }
         // Whoever names nobody wants nothing collected.
         guard let valid = try NetworkConfiguration.validAttachments(call.config) else {
-            return try delegate(call, conf) ?? .result("")
+            return try ended(call, conf)
         }
         let kept = Set(valid.map { Self.attachment(conf.name ?? "", $0.containerID, $0.ifname) })
         let network = Self.attachment(conf.name ?? "", "", "").dropLast()
@@ -136,14 +148,16 @@ public struct ContainerNetwork: Sendable {
                 lease.state != .quarantined
             else { continue }
             do {
-                try await turns.passing(attachment) { try await remove(lease) }
+                try await turns.passing(attachment) {
+                    // Since the list was made it may have ended, and another one begun.
+                    if self.lease(attachment)?.id == lease.id { try await remove(lease) }
+                }
             } catch {
                 failure = failure ?? error
             }
         }
         if let failure { throw failure }
-        _ = try delegate(call, conf)
-        return .result("")
+        return try ended(call, conf)
     }
 
     // MARK: Leases

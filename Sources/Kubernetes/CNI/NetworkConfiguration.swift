@@ -78,6 +78,8 @@ struct NetworkConfiguration: Decodable, Sendable {
             conf = try CNIJSON.decode(Self.self, text)
         } catch let DecodingError.typeMismatch(_, context) {
             throw CNIError(.decodingFailed, "\(path(context)) of the network's configuration has the wrong type")
+        } catch let DecodingError.dataCorrupted(context) where !context.codingPath.isEmpty {
+            throw CNIError(.decodingFailed, "\(path(context)) of the network's configuration is no value for it")
         } catch let DecodingError.keyNotFound(key, context) {
             let place = path(context)
             throw CNIError(
@@ -172,7 +174,7 @@ struct NetworkConfiguration: Decodable, Sendable {
     private func vlans() throws(CNIError) -> [VLAN]? {
         guard let vlan else {
             if let vlanQoS, vlanQoS != 0 { throw Self.wrong("vlanQoS", "\(vlanQoS)", "it goes with a vlan") }
-            if let vlanProto { throw Self.wrong("vlanProto", vlanProto, "it goes with a vlan") }
+            if let vlanProto, !vlanProto.isEmpty { throw Self.wrong("vlanProto", vlanProto, "it goes with a vlan") }
             return nil
         }
         guard let id = UInt16(exactly: vlan), id < 4095 else { throw Self.wrong("vlan", "\(vlan)", "it is 0 to 4094") }
