@@ -125,8 +125,7 @@ public struct HostFacts: Sendable {
         // They are there as long as the module br_netfilter is.
         bridgeFilters = ["bridge-nf-call-iptables", "bridge-nf-call-ip6tables", "bridge-nf-call-arptables"]
             .filter { text("\(Self.bridgeFolder)/\($0)") == "1" }
-        configuration = ConfigurationFiles.lines(in: files)
-        isConfigurationWhole = ConfigurationFiles.areReadable(in: files)
+        (configuration, isConfigurationWhole) = ConfigurationFiles.read(files)
         libvirtRecords = names(LibvirtRecords.folder)?.sorted() ?? []
         hasSystemd = names("/run/systemd/system") != nil
         let makers = Set(UnitFiles.makers(configuration).keys)

@@ -8,6 +8,11 @@ public struct ConsumerProbe: Sendable {
     /// Looks in a host's /proc.
     public init(files: any FileTree) { self.files = files }
 
+    /// Whether a network namespace may be at a path. One of a file system that hangs would be asked for again and again.
+    package static func mayBeNamespace(_ path: String) -> Bool {
+        ["/run/", "/var/run/", "/proc/"].contains(where: path.hasPrefix)
+    }
+
     /// The consumer with its generation.
     ///
     /// Throws `request.invalid` when it does not live.
@@ -22,8 +27,7 @@ public struct ConsumerProbe: Sendable {
             }
             consumer.generation = consumer.generation ?? start
         case .namespace:
-            // A path of a file system that hangs would be asked for again and again.
-            guard ["/run/", "/var/run/", "/proc/"].contains(where: consumer.identifier.hasPrefix),
+            guard Self.mayBeNamespace(consumer.identifier),
                 let inode = inode(consumer.identifier)
             else {
                 throw LeasingError(

@@ -187,12 +187,7 @@ extension LeaseManager {
             }
             return member
         }
-        guard let member else { return }
-        let care = care
-        let observation = try await queues.run(on: member.portAddress) { () throws(LeasingError) in
-            try care.observe(member)
-        }
-        guard let observation, observation.holders.isEmpty else { return }
+        guard let member, let observation = try await observe(member), observation.holders.isEmpty else { return }
         state.withLock { $0.pools.mark(member.identity, holders: []) }
     }
 
@@ -204,12 +199,7 @@ extension LeaseManager {
 
     private func observe(_ decision: Placement.Decision) async throws(LeasingError) -> [FunctionCare.Observation?] {
         var observations: [FunctionCare.Observation?] = []
-        let care = care
-        for choice in decision.chosen {
-            let member = choice.member
-            observations.append(
-                try await queues.run(on: member.portAddress) { () throws(LeasingError) in try care.observe(member) })
-        }
+        for choice in decision.chosen { observations.append(try await observe(choice.member)) }
         return observations
     }
 

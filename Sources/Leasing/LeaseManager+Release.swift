@@ -108,7 +108,7 @@ extension LeaseManager {
         return try await scrub(lease, member, cause)
     }
 
-    private func observe(_ member: Pool.Member) async throws(LeasingError) -> FunctionCare.Observation? {
+    func observe(_ member: Pool.Member) async throws(LeasingError) -> FunctionCare.Observation? {
         let care = care
         return try await queues.run(on: member.portAddress) { () throws(LeasingError) in try care.observe(member) }
     }

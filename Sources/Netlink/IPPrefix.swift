@@ -147,27 +147,13 @@ extension LinkRoute {
         else { return nil }
         let size = family == 10 ? 16 : 4
         var destination = [UInt8](repeating: 0, count: size)
-        var (gateway, output): ([UInt8]?, Int32?) = (nil, nil)
-        for attribute in body.attributes {
-            switch attribute.type {
-            case 1: destination = Array(attribute.payload.bytes)  // RTA_DST
-            case 4: output = attribute.integer()  // RTA_OIF
-            case 5: gateway = Array(attribute.payload.bytes)  // RTA_GATEWAY
-            case 9:  // RTA_MULTIPATH: struct rtnexthop has its length at 0, the link at 4, and attributes from 8 on
-                var offset = 0
-                while let length: UInt16 = attribute.payload.integer(at: offset), length >= 8 {
-                    let hop: Int32? = attribute.payload.integer(at: offset + 4)
-                    if hop == index, let rest = attribute.payload.slice(offset + 8, Int(length) - 8) {
-                        output = hop
-                        gateway = rest.attributes.first { $0.type == 5 }.map { Array($0.payload.bytes) }
-                    }
-                    offset += aligned(Int(length))
-                }
-            default: break
-            }
+        for attribute in body.attributes where attribute.type == 1 {  // RTA_DST
+            destination = Array(attribute.payload.bytes)
         }
-        guard output == index, let destination = IPPrefix(destination, length) else { return nil }
-        self.init(to: destination, by: gateway.flatMap { IPPrefix($0, UInt8(size * 8)) })
+        guard let hop = nextHops(body).last(where: { $0.link == index }),
+            let destination = IPPrefix(destination, length)
+        else { return nil }
+        self.init(to: destination, by: hop.gateway.flatMap { IPPrefix($0, UInt8(size * 8)) })
     }
 }
 

@@ -63,18 +63,28 @@ package func defaultRouteOutputs(_ payload: ByteReader) -> [Int32] {
         let type: UInt8 = payload.integer(at: 7), type == 1,
         let body = payload.slice(12, payload.count - 12)
     else { return [] }
-    var links: [Int32] = []
+    return nextHops(body).map(\.link)
+}
+
+/// The links by which a route leads, with their gateways; of RTM_NEWROUTE's attributes.
+func nextHops(_ body: ByteReader) -> [(link: Int32, gateway: [UInt8]?)] {
+    func gateway(_ attributes: ByteReader) -> [UInt8]? {
+        attributes.attributes.first { $0.type == 5 }.map { Array($0.payload.bytes) }  // RTA_GATEWAY
+    }
+    var hops: [(link: Int32, gateway: [UInt8]?)] = []
     for attribute in body.attributes {
-        if attribute.type == 4, let output: Int32 = attribute.integer() { links.append(output) }  // RTA_OIF
-        if attribute.type == 9 {  // RTA_MULTIPATH: struct rtnexthop has the link at offset 4
+        if attribute.type == 4, let output: Int32 = attribute.integer() {  // RTA_OIF
+            hops.append((output, gateway(body)))
+        }
+        if attribute.type == 9 {  // RTA_MULTIPATH: struct rtnexthop has the link at offset 4, and attributes from 8 on
             var offset = 0
             while let length: UInt16 = attribute.payload.integer(at: offset), length >= 8,
                 let output: Int32 = attribute.payload.integer(at: offset + 4)
             {
-                links.append(output)
+                hops.append((output, attribute.payload.slice(offset + 8, Int(length) - 8).flatMap(gateway)))
                 offset += aligned(Int(length))
             }
         }
     }
-    return links
+    return hops
 }

@@ -15,26 +15,14 @@ public enum LinkEvent: Sendable, Hashable {
 }
 
 extension RouteNetlink {
-    /// Waits until a device has a link in the calling thread's namespace: some drivers make it a while after they are bound.
+    /// Waits until a device has a link in the calling thread's namespace: some drivers make it a while after they are
+    /// bound.
     public static func wait(
         forLinkOf device: Link.ParentDevice, deadline: Duration
     ) throws(NetlinkError) -> Link {
-        let clock = ContinuousClock()
-        let end = clock.now + deadline
-        let socket = try NetlinkSocket.open(NETLINK_ROUTE, groups: 1, timeoutSeconds: -1)  // RTMGRP_LINK
-        var connection = try RouteNetlink.open()
-        while true {
-            if let link = try connection.links().first(where: { $0.device == device }) { return link }
-            let rest = end - clock.now
-            guard rest > .zero, try socket.isReadable(within: rest) else {
-                throw NetlinkError(
-                    .timeout, "wait for a netdev of \(device.name)", text: "there is none within \(deadline)")
-            }
-            do throws(NetlinkError) {
-                _ = try socket.receive("read link events")
-            } catch {
-                guard error.errno?.rawValue == ENOBUFS else { throw error }
-            }
+        try wait(deadline: deadline) { connection throws(NetlinkError) in
+            if let link = try connection.links().first(where: { $0.device == device }) { return .met(link) }
+            return .awaited("wait for a netdev of \(device.name)", "there is none within \(deadline)")
         }
     }
 
@@ -42,25 +30,43 @@ extension RouteNetlink {
     public static func wait(
         forLink index: Int32, toBe what: String, deadline: Duration, until condition: (Link) -> Bool
     ) throws(NetlinkError) {
+        try wait(deadline: deadline) { connection throws(NetlinkError) in
+            let link = try connection.link(index: index)
+            if condition(link) { return .met(()) }
+            return .awaited("wait for \(link.name) to be \(what)", "it is not within \(deadline)")
+        }
+    }
+
+    /// What a look at the links has found: what was waited for, or what to say when it does not come.
+    private enum Look<Value> {
+        case met(Value)
+        case awaited(String, String)
+    }
+
+    /// Looks at the links, and again after each of the kernel's notifications.
+    private static func wait<Value>(
+        deadline: Duration, _ look: (inout RouteNetlink) throws(NetlinkError) -> Look<Value>
+    ) throws(NetlinkError) -> Value {
         let clock = ContinuousClock()
         let end = clock.now + deadline
         // Subscribed before the state is read, so that no change falls between the two.
         let socket = try NetlinkSocket.open(NETLINK_ROUTE, groups: 1, timeoutSeconds: -1)  // RTMGRP_LINK
         var connection = try RouteNetlink.open()
-        var link = try connection.link(index: index)
-        while !condition(link) {
-            let rest = end - clock.now
-            guard rest > .zero, try socket.isReadable(within: rest) else {
-                throw NetlinkError(
-                    .timeout, "wait for \(link.name) to be \(what)", text: "it is not within \(deadline)")
+        while true {
+            switch try look(&connection) {
+            case .met(let value): return value
+            case .awaited(let operation, let text):
+                let rest = end - clock.now
+                guard rest > .zero, try socket.isReadable(within: rest) else {
+                    throw NetlinkError(.timeout, operation, text: text)
+                }
             }
             do throws(NetlinkError) {
                 _ = try socket.receive("read link events")
             } catch {
-                // Lost notifications (ENOBUFS) are made good by the read below.
+                // Lost notifications (ENOBUFS) are made good by the next look.
                 guard error.errno?.rawValue == ENOBUFS else { throw error }
             }
-            link = try connection.link(index: index)
         }
     }
 }

@@ -41,31 +41,30 @@ public enum ConfigurationFiles {
         ("/etc/apparmor.d/abstractions/libvirt-qemu.d", "", ["/dev/vfio"]),
     ]
 
-    /// Whether all of them may be read: netplan's and NetworkManager's are root's.
-    public static func areReadable(in files: any FileTree) -> Bool {
-        let makers = Set(UnitFiles.makers(lines(in: files)).keys)
-        guard (try? UnitFiles.order(of: makers, files)) != nil else { return false }
-        for (path, suffix, _) in places {
-            do throws(PCIError) {
-                for file in try paths(path, suffix, files) { _ = try files.bytes(file) }
-            } catch {
-                return false
+    /// The lines, in the order of the files, and whether all of the files could be read: netplan's and NetworkManager's are
+    /// root's. Comments are none. What may not be read has none.
+    public static func read(_ files: any FileTree) -> (lines: [ConfigurationLine], isWhole: Bool) {
+        var (lines, isWhole): ([ConfigurationLine], Bool) = ([], true)
+        for (path, suffix, words) in places {
+            guard let paths = try? paths(path, suffix, files) else {
+                isWhole = false
+                continue
             }
-        }
-        return true
-    }
-
-    /// The lines, in the order of the files. Comments are none. What may not be read has none.
-    public static func lines(in files: any FileTree) -> [ConfigurationLine] {
-        let lines = places.flatMap { path, suffix, words in
-            ((try? paths(path, suffix, files)) ?? []).flatMap { path in
-                self.lines(of: path, in: files) { line in
-                    let lower = line.text.lowercased()
-                    return words.contains(where: lower.contains)
+            for path in paths {
+                do throws(PCIError) {
+                    lines += try self.lines(of: path, in: files) { line in
+                        let lower = line.text.lowercased()
+                        return words.contains(where: lower.contains)
+                    }
+                } catch {
+                    isWhole = false
                 }
             }
         }
-        return lines + ((try? UnitFiles.order(of: Set(UnitFiles.makers(lines).keys), files)) ?? [])
+        guard let order = try? UnitFiles.order(of: Set(UnitFiles.makers(lines).keys), files) else {
+            return (lines, false)
+        }
+        return (lines + order, isWhole)
     }
 
     private static func paths(_ path: String, _ suffix: String?, _ files: any FileTree) throws(PCIError) -> [String] {
@@ -74,11 +73,11 @@ public enum ConfigurationFiles {
         return names.filter { $0.hasSuffix(suffix) }.sorted().map { "\(path)/\($0)" }
     }
 
-    /// The lines of a file that are wanted.
+    /// The lines of a file that are wanted. Throws when it is there and cannot be read.
     static func lines(
         of path: String, in files: any FileTree, where isWanted: (ConfigurationLine) -> Bool
-    ) -> [ConfigurationLine] {
-        let text = ((try? files.wholeText(path)) ?? nil) ?? ""
+    ) throws(PCIError) -> [ConfigurationLine] {
+        let text = try files.wholeText(path) ?? ""
         return text.split(separator: "\n", omittingEmptySubsequences: false).enumerated().compactMap { number, line in
             let line = line.trimmingBlanks
             guard !line.isEmpty, !line.hasPrefix("#"), !line.hasPrefix(";") else { return nil }

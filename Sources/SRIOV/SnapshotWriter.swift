@@ -182,7 +182,7 @@ public struct SnapshotWriter {
     /// the lines that concern VFs, each at its place.
     private mutating func recordConfiguration() throws {
         var folders: [String: [(name: String, text: String)]] = [:]
-        let configuration = ConfigurationFiles.lines(in: files)
+        let configuration = ConfigurationFiles.read(files).lines
         for (path, lines) in Dictionary(grouping: configuration, by: \.path) {
             var text = Array(repeating: "", count: lines.map(\.number).max() ?? 0)
             for line in lines { text[line.number - 1] = line.text }

@@ -72,8 +72,7 @@ package enum UnitFiles {
         for path in try paths(files) {
             let name = path.dropFirst(folder.count + 1).split(separator: "/").first.map(String.init) ?? ""
             let isMaker = makers.contains(name.hasSuffix(".d") ? String(name.dropLast(2)) : name)
-            _ = try files.bytes(path)
-            lines += ConfigurationFiles.lines(of: path, in: files) { line in
+            lines += try ConfigurationFiles.lines(of: path, in: files) { line in
                 isMaker
                     ? line.isOrder || line.startsLibvirt
                     : (line.isOrder || line.setting == nil) && makers.contains(where: line.text.contains)
@@ -81,7 +80,7 @@ package enum UnitFiles {
         }
         if makers.contains(scriptUnit) {
             for path in ["/etc/rc.local", "/etc/rc.d/rc.local"] {
-                lines += ConfigurationFiles.lines(of: path, in: files, where: \.startsLibvirt)
+                lines += try ConfigurationFiles.lines(of: path, in: files, where: \.startsLibvirt)
             }
         }
         return lines

@@ -122,14 +122,14 @@ public struct ContainerNetwork: Sendable {
     /// Releases a lease, also when somebody else is about to; nil is one that has ended. One that could not be cleaned is
     /// tried once more, and then kept out of everybody's reach, and told of: the container can go.
     private func release(_ id: String) async throws(LeasingError) -> Lease? {
+        var lease: Lease?
         do throws(LeasingError) {
-            let lease = try await manager.release(id, actor: "cni")
-            return lease.state == .quarantined ? try await manager.repair(id, actor: "cni") : lease
+            lease = try await manager.release(id, actor: "cni")
         } catch {
             guard error.code == .noLease || error.code == .state else { throw error }
-            guard let lease = try? manager.lease(id) else { return nil }
-            return lease.state == .quarantined ? try await manager.repair(id, actor: "cni") : lease
+            lease = try? manager.lease(id)
         }
+        return lease?.state == .quarantined ? try await manager.repair(id, actor: "cni") : lease
     }
 
     // MARK: GC

@@ -1,5 +1,6 @@
 internal import CLinux
 internal import Glibc
+internal import Leasing
 internal import Netlink
 internal import SRIOV
 
@@ -12,10 +13,7 @@ final class PodNamespace: Sendable {
 
     /// Opens a namespace; nil where there is none, or something else is at the path.
     init?(_ path: String) {
-        // A path on a file system that hangs would be waited for.
-        guard ["/run/", "/var/run/", "/proc/"].contains(where: path.hasPrefix), !path.contains("/../") else {
-            return nil
-        }
+        guard ConsumerProbe.mayBeNamespace(path), !path.contains("/../") else { return nil }
         let descriptor = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)
         guard descriptor >= 0 else { return nil }
         var (status, system) = (stat(), statfs())
