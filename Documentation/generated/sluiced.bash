@@ -165,7 +165,7 @@ _sluiced() {
     local -a repeating_flags=()
     local -a non_repeating_flags=(--observe-only --version -h --help)
     local -a repeating_options=(--allow-uid --libvirt)
-    local -a non_repeating_options=(-f --file --state --socket --group --listen --certificate --key --client-ca --log-level)
+    local -a non_repeating_options=(-f --file --state --socket --group --kubelet --listen --certificate --key --client-ca --log-level)
     __sluiced_offer_flags_options 0
 
     # Offer option value completions
@@ -189,6 +189,10 @@ _sluiced() {
         return
         ;;
     '--libvirt')
+        return
+        ;;
+    '--kubelet')
+        __sluiced_add_completions -d
         return
         ;;
     '--listen')

@@ -35,26 +35,34 @@ public struct Daemon: Sendable {
         allowManyDescriptors()
         // Every thread that allocates may get an arena of its own, and few of them ever give back what a burst took.
         mallopt(M_ARENA_MAX, 2)
-        let loop = MultiThreadedEventLoopGroup(numberOfThreads: 1).next()
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        let loop = group.next()
         let isServing = Flag()
         let signals = Signals.received(while: isServing)
         let end = loop.makePromise(of: Void.self)
         Task(executorPreference: LoopExecutor(loop: loop)) {
-            do { end.succeed(try await serve(on: loop, signals, isServing)) } catch { end.fail(error) }
+            do { end.succeed(try await serve(on: group, signals, isServing)) } catch { end.fail(error) }
         }
         // The loop ends with the process: to shut it down takes a dispatcher.
         try end.futureResult.wait()
     }
 
-    private func serve(on loop: any EventLoop, _ signals: AsyncStream<Int32>, _ isServing: Flag) async throws {
+    private func serve(
+        on group: MultiThreadedEventLoopGroup, _ signals: AsyncStream<Int32>, _ isServing: Flag
+    ) async throws {
+        let loop = group.next()
         let declared = try HostFile.parse(try HostFile.text(of: options.hostFile), file: options.hostFile)
         let (triggers, work) = (Triggers(), Triggers())
         let hub = EventHub()
         // A lease that comes or goes changes what libvirt may hand out.
         let virtualWork = (options.libvirt ?? [Virtualization.system]).map { _ in Triggers() }
+        // And what the kubelet may.
+        let kubeletWork = Triggers()
         let ledger = try Ledger(in: options.state) { transitions, notes in
             hub.publish(transitions, notes)
-            if !transitions.isEmpty { for work in virtualWork { work.add { $0.pools = true } } }
+            guard !transitions.isEmpty else { return }
+            for work in virtualWork { work.add { $0.pools = true } }
+            kubeletWork.add()
         }
         let last = try ledger.reader.lastNumbers()
         hub.start(at: EventPosition(transition: last.transition, note: last.note))
@@ -67,7 +75,10 @@ public struct Daemon: Sendable {
             onHolderGone: { triggers.add { $0.host = true } })
         let keeper = HostKeeper(
             kernel: kernel, manager: manager, ledger: ledger, declared: declared, hub: hub, work: work,
-            onPools: { for work in virtualWork { work.add { $0.pools = true } } }, options: options, logger: logger,
+            onPools: {
+                for work in virtualWork { work.add { $0.pools = true } }
+                kubeletWork.add()
+            }, options: options, logger: logger,
             loop: loop)
         keeper.readNames(of: host)
         keeper.readFacts()
@@ -86,6 +97,10 @@ public struct Daemon: Sendable {
                 for virtualization in virtualizations { virtualization.add(to: &facts) }
             }
         }
+        let plugin = DevicePlugin(
+            manager: manager, kernel: kernel, folders: KubeletFolders(options.kubelet), group: group,
+            changes: kubeletWork.signals,
+            wake: { kubeletWork.add() }, logger: logger)
         let tls = try options.tcp.map { try TLSSettings($0) }
         let listeners = try sockets(tls)
         let api = API(
@@ -122,6 +137,14 @@ public struct Daemon: Sendable {
                     return .broken("libvirt is not looked at any more")
                 }
             }
+            if !options.isObserveOnly {
+                tasks.addTask {
+                    // Before the VFs are there it would be told of none, and take its pods' from them.
+                    await keeper.becomeReady()
+                    await plugin.run()
+                    return .broken("the kubelet is not told of anything any more")
+                }
+            }
             for listener in listeners {
                 tasks.addTask {
                     try await listener.run(on: loop) { await api.respond($0, $1) }
@@ -155,6 +178,7 @@ public struct Daemon: Sendable {
             triggers.finish()
             work.finish()
             for work in virtualWork { work.finish() }
+            kubeletWork.finish()
             tasks.cancelAll()
         }
         hub.close()

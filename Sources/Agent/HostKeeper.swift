@@ -115,6 +115,9 @@ final class HostKeeper: Sendable {
         }
     }
 
+    /// Waits until it is ready, or the task is cancelled.
+    func becomeReady() async { while !Task.isCancelled, !(await readiness(within: .seconds(3600))) {} }
+
     // MARK: The loops
 
     // Timers are the event loop's, which are on the clock that nobody can set. Those of Swift's tasks would bring a

@@ -111,6 +111,7 @@ private struct Builder {
         if case .mapping(let pools)? = root["pools"] {
             for (key, node) in pools { host.pools.append(pool(key.scalar?.string ?? "", node)) }
             checkOverlaps(host, pools)
+            checkResources(host, pools)
         }
         return host
     }
@@ -207,6 +208,7 @@ private struct Builder {
         pool.numa = text(node["placement"]?["numa"]).flatMap { .init(rawValue: $0) } ?? .prefer
         pool.spread = text(node["placement"]?["spread"]).flatMap { .init(rawValue: $0) } ?? .physicalFunction
         pool.leasesPerConsumer = integer(node["limits"]?["leasesPerConsumer"])
+        pool.resource = text(node["resource"]).flatMap(ResourceName.init)
         return pool
     }
 
@@ -297,6 +299,29 @@ private struct Builder {
                         "vf \(NumberSet(indexes)) of \(netdev) is in pool \(owner) already; a function is in one pool"
                     )
                 }
+            }
+        }
+    }
+
+    private mutating func checkResources(_ host: DeclaredHost, _ nodes: Node.Mapping) {
+        var owners: [ResourceName: String] = [:]
+        for pool in host.pools {
+            guard let node = nodes[Node(pool.name)] else { continue }
+            let place = node["resource"] ?? node
+            if pool.resource != nil, !["kubernetes", "any"].contains(pool.purpose) {
+                checker.report(place, "pool \(pool.name) is for \(pool.purpose), and resources are Kubernetes'")
+            }
+            guard let resource = pool.kubernetesResource else {
+                if pool.purpose == "kubernetes", node["resource"] == nil {
+                    checker.report(
+                        place,
+                        "\(ResourceName.defaultPrefix)/\(pool.name) is no resource of Kubernetes; name one with resource:"
+                    )
+                }
+                continue
+            }
+            if let owner = owners.updateValue(pool.name, forKey: resource) {
+                checker.report(place, "the resource \(resource) is pool \(owner)'s already; name another")
             }
         }
     }

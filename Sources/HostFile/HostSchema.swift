@@ -115,6 +115,9 @@ extension Schema {
                     summary: "How many leases one consumer may have at a time")
             ]), summary: "What one consumer may have"),
         Field(
+            key: "resource", schema: .text(.resource),
+            summary: "The resource that it is to Kubernetes; sluice.local/POOL when left out"),
+        Field(
             key: "settings", schema: .mapping(settings.filter { $0.key != "mac" && !$0.key.hasSuffix("GUID") }),
             summary: "Settings of a lease"),
     ])
@@ -163,6 +166,10 @@ extension Schema.Form {
     static let netdev = Self(
         name: "a network interface's name", example: "eno49", pattern: "^[^ /]{1,127}$",
         isValid: { (1...127).contains($0.utf8.count) && !$0.contains(where: { $0 == "/" || $0.isWhitespace }) })
+    static let resource = Self(
+        name: "a resource of Kubernetes", example: "example.com/sriov_net",
+        pattern: "^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?/[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$",
+        isValid: { ResourceName($0) != nil })
     static let driver = Self(
         name: "a driver's name", example: "vfio-pci", pattern: "^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$",
         isValid: { DeclaredDriver.isName($0) })

@@ -10,6 +10,8 @@ public struct Consumer: Sendable, Hashable {
         case process
         /// A Neutron port, by UUID.
         case port
+        /// What the kubelet has allocated to a pod, by resource: it does not say which pod, nor when that has ended.
+        case allocation
         /// A person, by name, until the lease is released or its time is over.
         case person
     }
@@ -31,12 +33,13 @@ public struct Consumer: Sendable, Hashable {
 }
 
 extension Consumer: LosslessStringConvertible {
-    /// `domain:UUID`, `namespace:/run/netns/blue`, `process:4711`, `port:UUID`, `person:alice`; with `@N` after it when
-    /// there is a generation.
+    /// `domain:UUID`, `namespace:/run/netns/blue`, `process:4711`, `port:UUID`, `allocation:sluice.local/pods`,
+    /// `person:alice`; with `@N` after it when there is a generation.
     public var description: String { "\(kind.rawValue):\(identifier)" + (generation.map { "@\($0)" } ?? "") }
 
     /// Parses what `description` writes. nil is anything else, and an identifier that its kind cannot have: UUIDs are
-    /// lower or upper case with hyphens, paths absolute, process numbers positive, names 1 to 128 visible characters.
+    /// lower or upper case with hyphens, paths absolute, process numbers positive, resources 1 to 317
+    /// and names 1 to 128 visible characters.
     public init?(_ text: String) {
         guard let colon = text.firstIndex(of: ":"), let kind = Kind(rawValue: String(text[..<colon])) else {
             return nil
@@ -58,6 +61,9 @@ extension Consumer: LosslessStringConvertible {
             guard rest.hasPrefix("/"), rest.utf8.count < 4096, Self.isVisible(rest) else { return nil }
         case .process:
             guard let number = Int32(rest), number > 0, "\(number)" == rest else { return nil }
+        case .allocation:
+            // A prefix of 253, a slash and a name of 63 (Kubernetes, "Qualified name").
+            guard (1...317).contains(rest.utf8.count), Self.isVisible(rest) else { return nil }
         case .person:
             guard (1...128).contains(rest.utf8.count), Self.isVisible(rest) else { return nil }
         }

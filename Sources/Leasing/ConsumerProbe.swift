@@ -37,7 +37,7 @@ public struct ConsumerProbe: Sendable {
                 )
             }
             consumer.generation = consumer.generation ?? inode
-        case .domain, .port, .person: break
+        case .domain, .port, .allocation, .person: break
         }
         return consumer
     }
@@ -51,7 +51,7 @@ public struct ConsumerProbe: Sendable {
         case .namespace:
             guard let inode = inode(consumer.identifier) else { return false }
             return consumer.generation.map { $0 == inode } ?? true
-        case .domain, .port, .person: return nil
+        case .domain, .port, .allocation, .person: return nil
         }
     }
 

@@ -23,6 +23,8 @@ struct LeaseBook: Sendable {
     var abandoned: Set<String> = []
     /// Leases whose function was removed, also if another one is in its place by now.
     var vanished: Set<String> = []
+    /// Leases that make way for another one, by that one, until it is recorded.
+    var makingWay: [String: Lease] = [:]
     /// Functions that a consumer is about to ask for by name: nobody else gets them.
     var promised: [FunctionIdentity: Consumer] = [:]
     /// Functions that somebody has used without a lease: they are reset before they are given to anybody.
@@ -80,10 +82,32 @@ struct LeaseBook: Sendable {
         }
     }
 
-    mutating func forget(_ lease: Lease) {
+    /// Gives up a lease that was only taken in memory; the one that made way for it is there again, and is returned.
+    @discardableResult
+    mutating func forget(_ lease: Lease) -> Lease? {
+        let other = makingWay.removeValue(forKey: lease.id)
         leases[lease.id] = nil
         vanished.remove(lease.id)
-        if open[lease.function] == lease.id { open[lease.function] = nil }
+        if open[lease.function] == lease.id { open[lease.function] = other?.id }
+        return other
+    }
+
+    /// The lease that makes way for a request. Nobody else may change it from here on.
+    mutating func clearWay(for request: LeaseRequest) -> Lease? {
+        guard let kind = request.takesFrom, let address = request.function, let member = pools.member(at: address),
+            let lease = open[member.identity].flatMap({ leases[$0] }), lease.state == .active,
+            lease.consumer.kind == kind, !owned.contains(lease.id)
+        else { return nil }
+        open[member.identity] = nil
+        owned.insert(lease.id)
+        return lease
+    }
+
+    /// An identifier that no lease has.
+    func newIdentifier() -> String {
+        var id = Lease.newIdentifier()
+        while leases[id] != nil { id = Lease.newIdentifier() }
+        return id
     }
 
     /// Why functions that can be leased are not free.

@@ -90,6 +90,11 @@ extension LeaseManager {
             // Somebody may have begun to use a function, or it may have vanished, since the host was last read.
             if let index = observations.firstIndex(where: { $0.map { !$0.holders.isEmpty } ?? true }) {
                 forget(reserved)
+                if request.takesFrom != nil, let holder = observations[index]?.holders.first {
+                    throw LeasingError(
+                        .stillHeld, "\(decision.chosen[index].member.function.name) is still used by \(holder)",
+                        remedy: "\(holder.remedy), then try again")
+                }
                 markForeign(decision.chosen[index].member, observations[index]?.holders)
                 if mayTryAgain { continue }
                 throw LeasingError(
@@ -159,8 +164,9 @@ extension LeaseManager {
     private func reserve(_ request: LeaseRequest) throws(LeasingError) -> (Placement.Decision, [Lease]) {
         let time = clock.now()
         let deadline = clock.deadline(seconds: Self.startSeconds)
-        let result = state.withLock { book in
-            Result { () throws(LeasingError) -> (Placement.Decision, [Lease]) in
+        let (result, stays) = state.withLock { book in
+            let other = book.clearWay(for: request)
+            let result = Result { () throws(LeasingError) -> (Placement.Decision, [Lease]) in
                 let (decision, pool) = try book.decide(request)
                 let leases = decision.chosen.map { choice in
                     book.take(choice.member, of: pool, for: request.consumer, request.settings, at: time) { lease in
@@ -170,11 +176,22 @@ extension LeaseManager {
                         lease.attachment = request.attachment
                         lease.idempotencyKey = request.idempotencyKey
                         lease.fingerprint = request.idempotencyKey == nil ? nil : request.fingerprint
+                        lease.returnsTo = other?.consumer.kind == request.consumer.kind ? nil : other?.consumer
                     }
                 }
                 return (decision, leases)
             }
+            guard let other else { return (result, nil as String?) }
+            guard case .success((_, let leases)) = result, let lease = leases.first else {
+                book.open[other.function] = other.id
+                return (result, other.id)
+            }
+            book.makingWay[lease.id] = other
+            // The one before it was another tenant.
+            if other.consumer.kind == request.consumer.kind { book.soiled.insert(other.function) }
+            return (result, nil)
         }
+        if let stays { disown([stays]) }
         return try result.get()
     }
 
@@ -182,10 +199,7 @@ extension LeaseManager {
     /// again when it is asked for by name.
     private func lookAgain(at address: PCIAddress) async throws(LeasingError) {
         let member = state.withLock { book -> Pool.Member? in
-            guard let member = book.pools.member(at: address), case .foreign? = book.occupied()[member.identity] else {
-                return nil
-            }
-            return member
+            book.pools.member(at: address).flatMap { $0.function.holders.isEmpty ? nil : $0 }
         }
         guard let member, let observation = try await observe(member), observation.holders.isEmpty else { return }
         state.withLock { $0.pools.mark(member.identity, holders: []) }
@@ -193,8 +207,8 @@ extension LeaseManager {
 
     /// Gives up what was only taken in memory.
     private func forget(_ leases: [Lease]) {
-        state.withLock { book in for lease in leases { book.forget(lease) } }
-        disown(leases.map(\.id))
+        let others = state.withLock { book in leases.compactMap { book.forget($0) } }
+        disown((leases + others).map(\.id))
     }
 
     private func observe(_ decision: Placement.Decision) async throws(LeasingError) -> [FunctionCare.Observation?] {
@@ -228,7 +242,13 @@ extension LeaseManager {
                 change.after = leases[index].settings
                 changes.append(change)
             }
+            let others = state.withLock { book in leases.compactMap { book.makingWay[$0.id] } }
+            for var other in others {
+                changes.insert(try change(&other, through: [.handedOver], cause: cause), at: 0)
+            }
             try await record(changes)
+            state.withLock { book in for lease in leases { book.makingWay[lease.id] = nil } }
+            disown(others.map(\.id))
         } catch {
             forget(leases)
             throw error
@@ -325,8 +345,7 @@ extension LeaseBook {
         _ member: Pool.Member, of pool: DeclaredPool?, for consumer: Consumer, _ settings: VirtualFunctionSettings,
         at time: BootTime, _ complete: (inout Lease) -> Void
     ) -> Lease {
-        var id = Lease.newIdentifier()
-        while leases[id] != nil { id = Lease.newIdentifier() }
+        let id = newIdentifier()
         var lease = Lease(
             id: id, function: member.identity, address: member.function.pci.address, name: member.function.name,
             pool: pool?.name, consumer: consumer, time: time.wall)
@@ -362,13 +381,16 @@ extension LeaseBook {
     }
 
     fileprivate func checkLimits(_ pool: DeclaredPool, _ request: LeaseRequest, promised: Int) throws(LeasingError) {
-        let purposes: [Consumer.Kind: String] = [.domain: "libvirt", .namespace: "kubernetes", .port: "openstack"]
+        let purposes: [Consumer.Kind: String] = [
+            .domain: "libvirt", .namespace: "kubernetes", .allocation: "kubernetes", .port: "openstack",
+        ]
         if pool.purpose != "any", let purpose = purposes[request.consumer.kind], purpose != pool.purpose {
             throw LeasingError(
                 .purpose, "pool \(pool.name) is for \(pool.purpose), not for \(request.consumer)",
                 remedy: "take another pool, or write for: any into the host file")
         }
-        guard let limit = pool.leasesPerConsumer else { return }
+        // Which pod an allocation is for is not known; the kubelet counts what it has given out.
+        guard request.consumer.kind != .allocation, let limit = pool.leasesPerConsumer else { return }
         let had = open.values.count { id in
             leases[id].map { $0.pool == pool.name && $0.consumer == request.consumer } ?? false
         }

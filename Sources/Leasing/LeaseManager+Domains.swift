@@ -80,7 +80,7 @@ extension LeaseManager {
             try await record([change])
         } catch {
             let id = lease
-            state.withLock { $0.forget(id) }
+            _ = state.withLock { $0.forget(id) }
             throw error
         }
         let (care, settings) = (care, lease.settings)

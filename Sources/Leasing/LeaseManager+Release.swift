@@ -131,7 +131,7 @@ extension LeaseManager {
         }
         var change = try change(&lease, through: [.scrubbed], cause: cause)
         change.after = member.policy
-        try await record([change])
+        try await record([change] + handBack(lease, member, cause))
         return lease
     }
 }

@@ -48,6 +48,8 @@ public enum LeaseEvent: String, Sendable, Hashable, CaseIterable {
     case vanished
     /// The function is there again.
     case returned
+    /// Another lease of the function takes its place.
+    case handedOver
 }
 
 extension LeaseState {
@@ -62,6 +64,8 @@ extension LeaseState {
         case (.preparing, .prepareFailed), (.preparing, .release), (.preparing, .expired), (.preparing, .consumerGone):
             .releasing
         case (.active, .release), (.active, .expired), (.active, .consumerGone): .releasing
+        // It is prepared for the other one as any function is.
+        case (.active, .handedOver): .free
         case (.releasing, .holderGone): .scrubbing
         case (.scrubbing, .scrubbed): .free
         case (.scrubbing, .scrubFailed): .quarantined

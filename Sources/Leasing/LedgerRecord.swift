@@ -20,8 +20,8 @@ enum LedgerRecord {
             sql: """
                 INSERT INTO lease (id, function, address, name, pool, consumer, boot, state, reason, settings, driver,
                     before, driverBefore, created, changed, deadlineBoot, deadlineMilliseconds, deadlineTime, ttlSeconds,
-                    wasHeld, idempotencyKey, fingerprint, attachment)
-                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                    wasHeld, idempotencyKey, fingerprint, attachment, returnsTo)
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
                 """)
         try statement.execute(arguments: [
             lease.id, lease.function.rawValue, lease.address.description, lease.name, lease.pool,
@@ -29,7 +29,7 @@ enum LedgerRecord {
             SettingsText.encode(lease.settings), lease.driver.map(encode), lease.before.map(SettingsText.encode),
             lease.driverBefore, lease.created, lease.changed, lease.deadline?.boot, lease.deadline?.milliseconds,
             lease.deadline?.wall, lease.ttlSeconds, lease.wasHeld ? 1 : 0, lease.idempotencyKey, lease.fingerprint,
-            lease.attachment,
+            lease.attachment, lease.returnsTo?.description,
         ])
     }
 
@@ -38,13 +38,14 @@ enum LedgerRecord {
             sql: """
                 UPDATE lease SET boot = ?, address = ?, name = ?, state = ?, reason = ?, settings = ?, driver = ?, before = ?,
                     driverBefore = ?, changed = ?, deadlineBoot = ?, deadlineMilliseconds = ?, deadlineTime = ?,
-                    wasHeld = ?, idempotencyKey = ? WHERE id = ?
+                    wasHeld = ?, idempotencyKey = ?, returnsTo = ? WHERE id = ?
                 """)
         try statement.execute(arguments: [
             lease.boot, lease.address.description, lease.name, lease.state.rawValue, lease.reason,
             SettingsText.encode(lease.settings), lease.driver.map(encode), lease.before.map(SettingsText.encode),
             lease.driverBefore, lease.changed, lease.deadline?.boot, lease.deadline?.milliseconds,
-            lease.deadline?.wall, lease.wasHeld ? 1 : 0, lease.idempotencyKey, lease.id,
+            lease.deadline?.wall, lease.wasHeld ? 1 : 0, lease.idempotencyKey,
+            lease.returnsTo?.description, lease.id,
         ])
     }
 
@@ -171,6 +172,7 @@ enum LedgerRecord {
         lease.idempotencyKey = row["idempotencyKey"]
         lease.fingerprint = row["fingerprint"]
         lease.attachment = row["attachment"]
+        lease.returnsTo = (row["returnsTo"] as String?).flatMap(Consumer.init)
         return lease
     }
 

@@ -11,31 +11,24 @@ public enum NodeMonitor {
     /// Nodes that another mount namespace has made for itself are other files: what is done to those is not told.
     /// Throws `PCIError` when the kernel gives no watch.
     public static func run(_ folders: [String], _ each: @escaping @Sendable (Set<String>) -> Void) throws(PCIError) {
-        let descriptor = inotify_init1(Int32(IN_CLOEXEC))
-        guard descriptor >= 0 else { throw failure("watch device nodes") }
-        defer { close(descriptor) }
+        guard var inotify = Inotify() else { throw failure("watch device nodes") }
         state.withLock { $0 = State(each: each) }
         defer { state.withLock { $0 = State() } }
         let interest = UInt32(IN_OPEN | IN_CLOSE_WRITE | IN_CLOSE_NOWRITE | IN_CREATE | IN_DELETE)
         var watched: [Int32: String] = [:]
-        func watch() {
+        func watch(_ inotify: borrowing Inotify) {
             for folder in folders {
-                let number = inotify_add_watch(descriptor, folder, interest)
-                if number >= 0 { watched[number] = folder }
+                if let number = inotify.watch(folder, interest) { watched[number] = folder }
             }
         }
         // A folder's parent tells when the folder is made.
         let parents = Set(folders.map { "/" + $0.split(separator: "/").dropLast().joined(separator: "/") })
-        for parent in parents.subtracting(folders) { _ = inotify_add_watch(descriptor, parent, UInt32(IN_CREATE)) }
-        watch()
-        var buffer = [UInt8](repeating: 0, count: 64 << 10)
+        for parent in parents.subtracting(folders) { _ = inotify.watch(parent, UInt32(IN_CREATE)) }
+        watch(inotify)
         while true {
-            let count = read(descriptor, &buffer, buffer.count)
-            if count < 0, errno == EINTR { continue }
-            guard count > 0 else { throw failure("read what happens to device nodes") }
-            let events = Event.all(in: buffer[..<count])
+            guard let events = inotify.next() else { throw failure("read what happens to device nodes") }
             // Folders may have been made; a watch that is there already stays as it is.
-            if events.contains(where: { $0.mask & UInt32(IN_CREATE) != 0 }) { watch() }
+            if events.contains(where: { $0.mask & UInt32(IN_CREATE) != 0 }) { watch(inotify) }
             let others = state.withLock { state in
                 // What was lost may have been ours or anybody's.
                 if events.contains(where: { $0.mask & UInt32(IN_Q_OVERFLOW) != 0 }) { state.own = [:] }
@@ -86,32 +79,6 @@ public enum NodeMonitor {
     }
 
     private static let state = Mutex(State())
-
-    /// struct inotify_event.
-    private struct Event {
-        var watch: Int32
-        var mask: UInt32
-        var name: String
-
-        static func all(in bytes: ArraySlice<UInt8>) -> [Event] {
-            var events: [Event] = []
-            var rest = bytes
-            while rest.count >= 16 {
-                let head = Array(rest.prefix(16))
-                func word(_ offset: Int) -> UInt32 {
-                    head[offset..<offset + 4].reversed().reduce(0) { $0 << 8 | UInt32($1) }
-                }
-                let length = Int(word(12))
-                guard rest.count >= 16 + length else { break }
-                let name = rest.dropFirst(16).prefix(length).prefix { $0 != 0 }
-                events.append(
-                    Event(
-                        watch: Int32(bitPattern: word(0)), mask: word(4), name: String(decoding: name, as: UTF8.self)))
-                rest = rest.dropFirst(16 + length)
-            }
-            return events
-        }
-    }
 
     private static func failure(_ operation: String) -> PCIError {
         PCIError(.read, operation, path: "/dev/vfio", errno: Errno(rawValue: errno))

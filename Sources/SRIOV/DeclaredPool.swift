@@ -17,6 +17,8 @@ public struct DeclaredPool: Sendable, Hashable {
     public var spread = Spread.physicalFunction
     /// How many leases one consumer may have at a time; nil is no limit.
     public var leasesPerConsumer: Int?
+    /// The resource that it is to Kubernetes; nil where the host file names none.
+    public var resource: ResourceName?
 
     /// How the NUMA node counts when a function is chosen.
     public enum NUMAPolicy: String, Sendable, Hashable, CaseIterable {
@@ -44,6 +46,12 @@ public struct DeclaredPool: Sendable, Hashable {
         case ports(FunctionSelector, virtualFunctions: NumberSet?)
         /// Functions that are passed through whole.
         case passthrough(FunctionSelector)
+    }
+
+    /// The resource that the kubelet is told of: the one that is named, or for a pool for Kubernetes one of the pool's name.
+    public var kubernetesResource: ResourceName? {
+        resource
+            ?? (purpose == "kubernetes" ? ResourceName(prefix: ResourceName.defaultPrefix, name: name) : nil)
     }
 
     /// Makes a pool of members, with the usual placement.

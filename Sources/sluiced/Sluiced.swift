@@ -34,6 +34,10 @@ struct Sluiced: ParsableCommand {
         help: ArgumentHelp(
             "A libvirt daemon to follow (default qemu:///system, when a pool is for libvirt).", valueName: "uri"))
     var libvirt: [String] = []
+    @Option(
+        name: .long, help: "The folder of the kubelet that is told of the pools for Kubernetes.",
+        completion: .directory)
+    var kubelet = "/var/lib/kubelet"
     @Option(name: .long, help: "Listen on TCP too, with TLS, for clients with a certificate: ADDRESS:PORT.")
     var listen: String?
     @Option(name: .long, help: "The agent's certificate chain, PEM.", completion: .file()) var certificate: String?
@@ -77,6 +81,7 @@ struct Sluiced: ParsableCommand {
         options.changeUIDs = Set(allowUid)
         options.isObserveOnly = observeOnly
         options.libvirt = libvirt.isEmpty ? nil : libvirt
+        options.kubelet = kubelet
         options.tcp = try tcp()
         do {
             // Without its writer nothing could be cleaned any more; systemd starts both anew.

@@ -1,4 +1,6 @@
 import AgentAPI
+import CDispatch
+import CoreFoundation
 import Glibc
 import Leasing
 import Netlink

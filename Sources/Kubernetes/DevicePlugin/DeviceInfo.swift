@@ -1,0 +1,91 @@
+internal import FoundationEssentials
+internal import Glibc
+internal import Leasing
+internal import PCI
+internal import SRIOV
+
+/// What others on the node are told of an allocated function (device-info-spec 1.1.0): multus hands it on to the pod's
+/// network-status, and KubeVirt reads it there.
+struct DeviceInfo: Encodable {
+    var type = "pci"
+    var version = "1.1.0"
+    var pci: PCI
+
+    struct PCI: Encodable {
+        var pciAddress: String
+        var pfPciAddress: String?
+        var rdmaDevice: String?
+        enum CodingKeys: String, CodingKey {
+            case pciAddress = "pci-address"
+            case pfPciAddress = "pf-pci-address"
+            case rdmaDevice = "rdma-device"
+        }
+    }
+
+    init(_ member: Pool.Member, _ nodes: DeviceNodes) {
+        pci = PCI(
+            pciAddress: "\(member.function.pci.address)", pfPciAddress: member.port.map { "\($0.pci.address)" },
+            rdmaDevice: nodes.rdmaDevice)
+    }
+}
+
+/// The files that hold it.
+struct DeviceInfoFiles: Sendable {
+    /// Where device plugins put them.
+    static let usualFolder = "/var/run/k8s.cni.cncf.io/devinfo/dp"
+    var folder = usualFolder
+
+    func path(_ resource: ResourceName, _ device: String) -> String {
+        "\(folder)/\(resource.prefix)-\(resource.name)-\(device)-device.json"
+    }
+
+    /// Writes a device's file; whoever reads it sees the whole of it.
+    ///
+    /// Throws `LeasingError` when that cannot be done: the pod would be told nothing of its device.
+    func write(_ info: DeviceInfo, _ resource: ResourceName, _ device: String) throws(LeasingError) {
+        let path = path(resource, device)
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        do {
+            try NodeFiles.replace(path, with: try encoder.encode(info))
+        } catch {
+            throw LeasingError(
+                .unprepared, "\(path) cannot be written: \(error)",
+                remedy: "the agent needs to write to \(folder): ReadWritePaths= in its unit")
+        }
+    }
+
+    /// Removes a device's file. One that is not there is removed already.
+    func remove(_ resource: ResourceName, _ device: String) { unlink(path(resource, device)) }
+}
+
+/// Small files for other programs of the node: readable by all, and replaced as a whole.
+enum NodeFiles {
+    static func replace(_ path: String, with data: Data) throws {
+        let folder = path.split(separator: "/").dropLast()
+        for count in 1...max(folder.count, 1) where !folder.isEmpty {
+            let made = "/" + folder.prefix(count).joined(separator: "/")
+            // The program's umask leaves others nothing.
+            if mkdir(made, 0o755) == 0 {
+                chmod(made, 0o755)
+            } else if errno != EEXIST, errno != EROFS {
+                throw POSIXError()
+            }
+        }
+        let new = path + ".new"
+        let descriptor = open(new, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o644)
+        guard descriptor >= 0 else { throw POSIXError() }
+        defer { close(descriptor) }
+        fchmod(descriptor, 0o644)
+        let written = data.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
+        guard written == data.count, rename(new, path) == 0 else {
+            let error = POSIXError()
+            unlink(new)
+            throw error
+        }
+    }
+
+    struct POSIXError: Error, CustomStringConvertible {
+        let description = String(cString: strerror(errno))
+    }
+}

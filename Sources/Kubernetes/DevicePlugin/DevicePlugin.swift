@@ -1,0 +1,149 @@
+internal import GRPCCore
+internal import Glibc
+public import Leasing
+public import Logging
+internal import NIOCore
+public import NIOPosix
+internal import PCI
+public import SRIOV
+internal import Synchronization
+
+/// Keeps the kubelet told of the resources that the host's pools are, and leases what it allocates.
+///
+/// A kubelet that finds plugins by themselves looks into `plugins_registry`; older ones are registered with. Both are waited
+/// for, and started anew as often as they like.
+public final class DevicePlugin: Sendable {
+    private let manager: LeaseManager
+    private let folders: KubeletFolders
+    private let group: MultiThreadedEventLoopGroup
+    private let logger: Logger
+    private let allocator: Allocator
+    private let changes: AsyncStream<Void>
+    private let wake: @Sendable () -> Void
+    private let servers = Mutex<[ResourceName: ResourceServer]>([:])
+
+    /// A plugin that looks at its resources whenever `changes` yields; `wake` makes it do so.
+    public init(
+        manager: LeaseManager, kernel: any HostKernel, folders: KubeletFolders, group: MultiThreadedEventLoopGroup,
+        changes: AsyncStream<Void>, wake: @escaping @Sendable () -> Void, logger: Logger
+    ) {
+        self.manager = manager
+        self.folders = folders
+        self.group = group
+        self.logger = logger
+        self.changes = changes
+        self.wake = wake
+        allocator = Allocator(manager: manager, kernel: kernel, infoFiles: DeviceInfoFiles())
+    }
+
+    /// Runs until the changes end or the task is cancelled. Leases and sockets stay: the next run goes on with them.
+    public func run() async {
+        let (folders, wake) = (folders, wake)
+        _ = startThread { FolderWatch.run([folders.registry, folders.devicePlugins], wake) }
+        await withDiscardingTaskGroup { tasks in
+            wake()
+            for await _ in changes where !Task.isCancelled { look(&tasks) }
+            for server in servers.withLock({ $0.values }) { server.stop(removingSocket: false) }
+            tasks.cancelAll()
+        }
+    }
+
+    /// Brings the sockets and the lists in line with the pools and the kubelet.
+    private func look(_ tasks: inout DiscardingTaskGroup) {
+        let occupied = manager.occupied
+        let resources = manager.pools.pools.compactMap(NodeResource.init)
+        let folder = pluginFolder
+        let names = Set(resources.map(\.name))
+        let gone = servers.withLock { servers in
+            let gone = servers.values.filter { server in
+                !names.contains(server.name) || folder.map { server.socket != path(of: server.name, in: $0) } ?? false
+            }
+            for server in gone { servers[server.name] = nil }
+            return gone
+        }
+        for server in gone {
+            logger.notice("\(server.name) is no resource any more", metadata: ["socket": "\(server.socket)"])
+            server.stop(removingSocket: true)
+        }
+        guard let folder else { return }
+        for resource in resources {
+            let server = update(resource, resource.devices(occupied), in: folder)
+            if !server.isServing { serve(server, &tasks) }
+            if folder == folders.devicePlugins { register(server, &tasks) }
+        }
+    }
+
+    /// Where plugins' sockets are; nil while there is no kubelet.
+    private var pluginFolder: String? {
+        [folders.registry, folders.devicePlugins].first { FileIdentity($0) != nil }
+    }
+
+    private func path(of name: ResourceName, in folder: String) -> String {
+        "\(folder)/\(name.socketName(in: folder))"
+    }
+
+    private func update(_ resource: NodeResource, _ devices: [PluginDevice], in folder: String) -> ResourceServer {
+        let (server, isNew) = servers.withLock { servers in
+            if let server = servers[resource.name] { return (server, false) }
+            let server = ResourceServer(resource, devices: devices, socket: path(of: resource.name, in: folder))
+            servers[resource.name] = server
+            return (server, true)
+        }
+        let before = server.devices
+        if server.update(resource, devices) || isNew { tell(resource.name, isNew ? [] : before, devices) }
+        return server
+    }
+
+    private func tell(_ name: ResourceName, _ before: [PluginDevice], _ devices: [PluginDevice]) {
+        let healthy = devices.count { $0.problem == nil }
+        logger.notice("\(name): \(devices.count) devices, \(healthy) of them healthy")
+        let known = Dictionary(before.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
+        for device in devices {
+            guard let problem = device.problem, known[device.id]?.problem != problem else { continue }
+            logger.notice("\(name): \(device.id) is unhealthy: \(problem)")
+        }
+    }
+
+    private func serve(_ server: ResourceServer, _ tasks: inout DiscardingTaskGroup) {
+        let registration = PluginRegistrationService(resource: server.name) { [logger] name, failure in
+            if let failure {
+                logger.error("the kubelet does not take \(name): \(failure)")
+            } else {
+                logger.notice("the kubelet has taken \(name)")
+            }
+        }
+        server.prepare([registration, DevicePluginService(server: server, allocator: allocator)], on: group)
+        let logger = logger
+        tasks.addTask { [self] in
+            do {
+                try await server.serve()
+            } catch {
+                guard !Task.isCancelled else { return }
+                logger.error("\(server.socket) cannot be listened on: \(error)")
+                again()
+            }
+        }
+    }
+
+    private func register(_ server: ResourceServer, _ tasks: inout DiscardingTaskGroup) {
+        guard let kubelet = FileIdentity(folders.socket), server.isNew(kubelet) else { return }
+        let (connection, logger) = (KubeletConnection(socket: folders.socket, group: group), logger)
+        tasks.addTask { [self] in
+            do {
+                try await server.register(with: connection)
+                logger.notice("the kubelet has taken \(server.name)")
+            } catch {
+                guard !Task.isCancelled else { return }
+                logger.error("the kubelet does not take \(server.name): \(error)")
+                server.forgetKubelet()
+                again()
+            }
+        }
+    }
+
+    /// Looks again after a while: what has failed may be possible then.
+    private func again() {
+        let wake = wake
+        group.next().scheduleTask(in: .seconds(5)) { wake() }
+    }
+}

@@ -1,0 +1,72 @@
+internal import KubeletAPI
+internal import Leasing
+internal import Netlink
+internal import PCI
+internal import SRIOV
+internal import SwiftProtobuf
+
+/// A function as the kubelet is told of it.
+public struct PluginDevice: Sendable, Hashable {
+    /// Its PCI address.
+    public var id: String
+    /// Why no pod may get it now; nil for a healthy one.
+    public var problem: String?
+    /// The NUMA node that it is near; nil where that does not count.
+    public var numaNode: Int?
+
+    /// What a pool's function is to the kubelet.
+    init(_ member: Pool.Member, _ occupation: Placement.Occupation?, hasTopology: Bool) {
+        id = "\(member.function.pci.address)"
+        problem = Self.problem(member, occupation)
+        numaNode = hasTopology ? member.function.pci.numaNode : nil
+    }
+
+    /// A function is healthy when the next pod could have it: what the kubelet's own pods have now is.
+    private static func problem(_ member: Pool.Member, _ occupation: Placement.Occupation?) -> String? {
+        switch occupation {
+        case .lease(let lease):
+            switch lease.state {
+            case .quarantined, .lost: return "\(lease.state.rawValue): \(lease.reason ?? "lease \(lease.id)")"
+            case .releasing:
+                if let reason = lease.reason { return reason }
+            case .reserved, .preparing, .active, .scrubbing, .free: break
+            }
+            if lease.consumer.kind != .allocation, lease.returnsTo == nil {
+                return "lease \(lease.id) of \(lease.consumer)"
+            }
+            // On its way to a pod or back, its driver comes and goes.
+            if lease.state != .active { return nil }
+        case .foreign(let holders):
+            return "used without a lease by " + holders.map(\.description).joined(separator: ", ")
+        case .promised: return occupation?.description
+        // A port that is being set up comes back with its functions as they were.
+        case .maintained: return nil
+        case nil: break
+        }
+        if let port = member.port {
+            guard let link = port.link else { return "its port \(port.name) has no interface" }
+            if !link.isUp { return "its port \(link.name) is down" }
+            if link.state == .down { return "its port \(link.name) has no carrier" }
+        }
+        return driverProblem(member)
+    }
+
+    private static func driverProblem(_ member: Pool.Member) -> String? {
+        let driver = member.function.pci.driver
+        switch member.driver {
+        case .vfio(let name)?: return driver == name ? nil : "its driver is \(driver ?? "none"), not \(name)"
+        case .kernel(let name?)?: return driver == name ? nil : "its driver is \(driver ?? "none"), not \(name)"
+        case .kernel(nil)?, nil: return driver == nil ? "it has no driver" : nil
+        }
+    }
+}
+
+extension V1beta1_Device {
+    init(_ device: PluginDevice) {
+        self.init()
+        id = device.id
+        health = device.problem == nil ? "Healthy" : "Unhealthy"
+        guard let node = device.numaNode else { return }
+        topology = .with { $0.nodes = [.with { $0.id = Int64(node) }] }
+    }
+}
