@@ -179,6 +179,7 @@ public struct Daemon: Sendable {
             work.finish()
             for work in virtualWork { work.finish() }
             kubeletWork.finish()
+            await plugin.stop()
             tasks.cancelAll()
         }
         hub.close()

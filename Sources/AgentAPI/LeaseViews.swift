@@ -20,6 +20,11 @@ package struct LeaseView: Codable, Sendable, Hashable {
     package var changed: String
     package var ttlSeconds: Int64?
     package var attachment: String?
+    package var pod: String?
+    /// Who gets the function when the lease ends.
+    package var returnsTo: String?
+    /// Whom it is for, as people call it.
+    package var user: String { pod.map { "pod \($0)" } ?? consumer }
 
     package init(_ lease: Lease) {
         id = lease.id
@@ -36,6 +41,8 @@ package struct LeaseView: Codable, Sendable, Hashable {
         changed = timestamp(lease.changed)
         ttlSeconds = lease.ttlSeconds
         attachment = lease.attachment
+        pod = lease.pod
+        returnsTo = lease.returnsTo.map { "\($0)" }
     }
 }
 

@@ -46,6 +46,8 @@ public struct Lease: Sendable, Hashable, Identifiable {
     public var fingerprint: String?
     /// What the consumer calls it, for whoever has to find it again: a container's interface in a network.
     public var attachment: String?
+    /// The pod that it is for, `NAMESPACE/NAME`, where somebody has said so.
+    public var pod: String?
     /// Who gets the function, clean, when this lease ends; nil when it is free then. A pod's interface comes and goes while
     /// its function stays allocated to it.
     public var returnsTo: Consumer?

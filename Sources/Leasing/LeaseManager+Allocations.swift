@@ -26,9 +26,13 @@ extension LeaseManager {
         return lease
     }
 
-    /// Notes that the kubelet has a function allocated which somebody has already: a pod from the time before.
-    public func noteAllocation(of lease: Lease, for consumer: Consumer) async throws(LeasingError) {
-        _ = try await update(lease) { $0.returnsTo = consumer }
+    /// Notes what the kubelet says of a lease: that it has the function allocated, which another one may have taken for a
+    /// pod from the time before; and for which pod.
+    public func note(_ lease: Lease, allocatedBy consumer: Consumer, pod: String) async throws(LeasingError) {
+        _ = try await update(lease) { lease in
+            if lease.consumer.kind != .allocation { lease.returnsTo = consumer }
+            lease.pod = pod
+        }
     }
 
     /// Ends what the kubelet has allocated a lease's function for. Where a pod's interface still has it, it is free when that
@@ -66,6 +70,7 @@ extension LeaseManager {
                 name: member.function.name, pool: book.pools.pool(of: member.identity), consumer: consumer,
                 time: time.wall)
             next.boot = time.boot
+            next.pod = lease.pod
             next.settings = member.policy
             return next
         }

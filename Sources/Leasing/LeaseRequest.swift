@@ -30,6 +30,8 @@ public struct LeaseRequest: Sendable, Hashable {
     public var idempotencyKey: String?
     /// What the consumer calls the lease, for whoever has to find it again.
     public var attachment: String?
+    /// The pod that it is for, `NAMESPACE/NAME`; for people to read.
+    public var pod: String?
     /// The kind of consumer that makes way when it has the wanted function, and gets it back when the lease ends, unless it
     /// is the lease's consumer itself; nil when nobody does. Only for one function by address.
     public var takesFrom: Consumer.Kind?

@@ -20,8 +20,8 @@ enum LedgerRecord {
             sql: """
                 INSERT INTO lease (id, function, address, name, pool, consumer, boot, state, reason, settings, driver,
                     before, driverBefore, created, changed, deadlineBoot, deadlineMilliseconds, deadlineTime, ttlSeconds,
-                    wasHeld, idempotencyKey, fingerprint, attachment, returnsTo)
-                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                    wasHeld, idempotencyKey, fingerprint, attachment, returnsTo, pod)
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
                 """)
         try statement.execute(arguments: [
             lease.id, lease.function.rawValue, lease.address.description, lease.name, lease.pool,
@@ -29,7 +29,7 @@ enum LedgerRecord {
             SettingsText.encode(lease.settings), lease.driver.map(encode), lease.before.map(SettingsText.encode),
             lease.driverBefore, lease.created, lease.changed, lease.deadline?.boot, lease.deadline?.milliseconds,
             lease.deadline?.wall, lease.ttlSeconds, lease.wasHeld ? 1 : 0, lease.idempotencyKey, lease.fingerprint,
-            lease.attachment, lease.returnsTo?.description,
+            lease.attachment, lease.returnsTo?.description, lease.pod,
         ])
     }
 
@@ -38,14 +38,14 @@ enum LedgerRecord {
             sql: """
                 UPDATE lease SET boot = ?, address = ?, name = ?, state = ?, reason = ?, settings = ?, driver = ?, before = ?,
                     driverBefore = ?, changed = ?, deadlineBoot = ?, deadlineMilliseconds = ?, deadlineTime = ?,
-                    wasHeld = ?, idempotencyKey = ?, returnsTo = ? WHERE id = ?
+                    wasHeld = ?, idempotencyKey = ?, returnsTo = ?, pod = ? WHERE id = ?
                 """)
         try statement.execute(arguments: [
             lease.boot, lease.address.description, lease.name, lease.state.rawValue, lease.reason,
             SettingsText.encode(lease.settings), lease.driver.map(encode), lease.before.map(SettingsText.encode),
             lease.driverBefore, lease.changed, lease.deadline?.boot, lease.deadline?.milliseconds,
             lease.deadline?.wall, lease.wasHeld ? 1 : 0, lease.idempotencyKey,
-            lease.returnsTo?.description, lease.id,
+            lease.returnsTo?.description, lease.pod, lease.id,
         ])
     }
 
@@ -173,6 +173,7 @@ enum LedgerRecord {
         lease.fingerprint = row["fingerprint"]
         lease.attachment = row["attachment"]
         lease.returnsTo = (row["returnsTo"] as String?).flatMap(Consumer.init)
+        lease.pod = row["pod"]
         return lease
     }
 

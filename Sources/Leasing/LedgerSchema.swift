@@ -77,8 +77,9 @@ enum LedgerSchema {
         migrator.registerMigration("3 attachments") { db in
             try db.execute(sql: "ALTER TABLE lease ADD COLUMN attachment TEXT")
         }
-        migrator.registerMigration("4 returns") { db in
-            try db.execute(sql: "ALTER TABLE lease ADD COLUMN returnsTo TEXT")
+        migrator.registerMigration("4 pods") { db in
+            try db.execute(
+                sql: "ALTER TABLE lease ADD COLUMN returnsTo TEXT; ALTER TABLE lease ADD COLUMN pod TEXT")
         }
         return migrator
     }

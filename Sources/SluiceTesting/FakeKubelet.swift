@@ -89,9 +89,7 @@ package final class FakeKubelet: Sendable {
     }
 
     /// Runs during a body: a kubelet that starts, and ends with it.
-    package func run<Value: Sendable>(_ body: @escaping @Sendable (FakeKubelet) async throws -> Value) async throws
-        -> Value
-    {
+    package func run<Value>(_ body: (FakeKubelet) async throws -> Value) async throws -> Value {
         // It removes the sockets of those that registered with the one before (devicemanager's Start).
         if discovery == .register { removeSockets("\(folder)/device-plugins") }
         let (found, finder) = AsyncStream.makeStream(of: String.self)
@@ -104,30 +102,19 @@ package final class FakeKubelet: Sendable {
                     address: .unixDomainSocket(path: "\(folder)/\(name)/kubelet.sock"), transportSecurity: .plaintext),
                 services: services)
         }
-        return try await withThrowingTaskGroup(of: Value?.self) { tasks in
-            for server in servers {
-                tasks.addTask {
-                    try await server.serve()
-                    return nil
-                }
-            }
-            if discovery == .registry {
-                tasks.addTask {
-                    await self.findPlugins(finder)
-                    return nil
-                }
-            }
-            tasks.addTask {
-                await self.followPlugins(found)
-                return nil
-            }
-            tasks.addTask { try await body(self) }
+        return try await withThrowingTaskGroup(of: Void.self) { tasks in
+            // Whoever connects while a server's task is cancelled makes gRPC's transport trap, so they are asked to end.
             defer {
-                tasks.cancelAll()
+                for server in servers { server.beginGracefulShutdown() }
                 state.withLock { $0 = [:] }
             }
-            while let result = try await tasks.next() { if let result { return result } }
-            throw CancellationError()
+            for server in servers { tasks.addTask { try await server.serve() } }
+            return try await withThrowingTaskGroup(of: Void.self) { plugins in
+                defer { plugins.cancelAll() }
+                if discovery == .registry { plugins.addTask { await self.findPlugins(finder) } }
+                plugins.addTask { await self.followPlugins(found) }
+                return try await body(self)
+            }
         }
     }
 

@@ -110,7 +110,7 @@ struct LeaseList: AsyncParsableCommand {
             var table = Table(["LEASE", "STATE", "FUNCTION", "ADDRESS", "POOL", "CONSUMER", "SINCE", "SETTINGS"])
             for lease in leases {
                 table.append([
-                    lease.id, lease.state, lease.name, lease.address, lease.pool ?? "", lease.consumer, lease.created,
+                    lease.id, lease.state, lease.name, lease.address, lease.pool ?? "", lease.user, lease.created,
                     lease.settings.text,
                 ])
             }
@@ -133,7 +133,7 @@ struct LeaseShow: AsyncParsableCommand {
         let rows = [
             ("lease", lease.id), ("state", lease.state + (lease.reason.map { ": \($0)" } ?? "")),
             ("function", "\(lease.name), \(lease.address)"), ("hardware", lease.function), ("pool", lease.pool ?? "–"),
-            ("consumer", lease.consumer), ("driver", lease.driver ?? "as declared"),
+            ("consumer", lease.consumer), ("pod", lease.pod ?? "–"), ("driver", lease.driver ?? "as declared"),
             ("settings", lease.settings.text.isEmpty ? "–" : lease.settings.text), ("since", lease.created),
             ("changed", lease.changed), ("lasts", lease.ttlSeconds.map { "\($0) s" } ?? "until it is released"),
         ]

@@ -4,6 +4,7 @@ import GRPCCore
 import Glibc
 import KubeletAPI
 import Leasing
+import Netlink
 import PCI
 import SRIOV
 import SluiceTesting
@@ -77,6 +78,169 @@ extension LabSuite {
                 await #expect(throws: RPCError.self) { try await kubelet.allocate(["0000:ff:00.0"], of: resource) }
                 await #expect(throws: RPCError.self) { try await kubelet.allocate([ids[0], ids[0]], of: resource) }
                 #expect(try PodHost.leases().count == 1)
+            }
+            _ = try agent.stop()
+        }
+
+        @Test("VFs that come, go, or are somebody else's are told of; a pod is refused one that is")
+        func changes() async throws {
+            let agent = try agent(PodHost.file.replacing("driver: kernel", with: "driver: vfio-pci"))
+            let (resource, kubelet) = (resource, FakeKubelet(in: folder, .registry))
+            try await kubelet.run { kubelet in
+                let ids = try await devices(kubelet, 4)
+                let answer = try await kubelet.allocate([ids[0], ids[1]], of: resource)
+                #expect(answer.envs["PCIDEVICE_SLUICE_LOCAL_PODS"] == "\(ids[0]),\(ids[1])")
+                let groups = try ids.map { id in
+                    let function = try PCIReader(files: LiveFileTree()).function(Lab.address(id))
+                    return "/dev/vfio/\(try #require(function?.iommuGroup))"
+                }
+                #expect(answer.devices.map(\.hostPath) == ["/dev/vfio/vfio", groups[0], groups[1]])
+                #expect(answer.devices.allSatisfy { $0.permissions == "rw" && $0.containerPath == $0.hostPath })
+                let info = answer.envs["PCIDEVICE_SLUICE_LOCAL_PODS_INFO"] ?? ""
+                let vfio = #""vfio":{"dev-mount":"\#(groups[0])","mount":"/dev/vfio/vfio"}"#
+                #expect(info.contains(vfio), "\(info)")
+
+                // A program of the pod's has its VF, and one of nobody's another.
+                let own = try VFIODevice(Lab.address(ids[0]))
+                let foreign = try VFIODevice(Lab.address(ids[2]))
+                let isTold = await kubelet.wait { $0[resource]?.devices[ids[2]]?.isHealthy == false }
+                #expect(isTold && kubelet.resources[resource]?.devices[ids[0]]?.isHealthy == true)
+                let refusal = await #expect(throws: RPCError.self) {
+                    try await kubelet.allocate([ids[3], ids[2]], of: resource)
+                }
+                #expect(refusal?.message.contains("ens10 vf 2 (\(ids[2])) cannot be given to a pod") ?? false)
+                // Nor is it taken from the pod, whatever the kubelet believes; and nothing is left of what was refused.
+                let held = await #expect(throws: RPCError.self) {
+                    try await kubelet.allocate([ids[0]], of: resource)
+                }
+                #expect(
+                    held?.message.contains("ens10 vf 0 is still used by sluicePackageTe") ?? false, "\(held?.message ?? "")")
+                #expect(try PodHost.leases().map(\.address).sorted() == [ids[0], ids[1]])
+                foreign.close()
+                own.close()
+                _ = try await devices(kubelet, 4)
+
+                // The host file is the truth about how many there are.
+                _ = try await kubelet.allocate([ids[0]], of: resource)
+                _ = try PodHost.leases().map { lease in try agent.release(lease.id) }
+                try Lab.wait(for: "all free") { try PodHost.leases().isEmpty }
+                let more = PodHost.file(virtualFunctions: 6, ports: 1)
+                _ = try Lab.file("agent-\(getpid()).yaml", more)
+                agent.command.kill(SIGHUP)
+                _ = try await devices(kubelet, 6)
+                _ = try Lab.file("agent-\(getpid()).yaml", more.replacing("for: kubernetes", with: "for: any"))
+                agent.command.kill(SIGHUP)
+                let isGone = await kubelet.wait { $0[resource]?.isConnected == false }
+                #expect(isGone, "\(kubelet.resources)")
+            }
+            _ = try agent.stop()
+        }
+
+        @Test(
+            "What is allocated outlives the agent, killed, and the kubelet; both find each other again",
+            arguments: [FakeKubelet.Discovery.registry, .register])
+        func restarts(_ discovery: FakeKubelet.Discovery) async throws {
+            let agent = try agent()
+            let (resource, kubelet) = (resource, FakeKubelet(in: folder, discovery))
+            let id = try "\(#require(PodHost.functions().last))"
+            let info = "/var/run/k8s.cni.cncf.io/devinfo/dp/sluice.local-pods-\(id)-device.json"
+            let pod = try Pod("stays")
+            let configuration = try Pod.configuration(["deviceID": id, "vlan": 100])
+            try await kubelet.run { kubelet in
+                _ = try await devices(kubelet, 4)
+                _ = try await kubelet.allocate([id], of: resource)
+                _ = try pod.add(configuration)
+                let before = kubelet.registrationCount
+                agent.command.kill(SIGKILL)
+                let isGone = await kubelet.wait { $0[resource]?.isConnected == false }
+                #expect(isGone)
+                try agent.restartAfterCrash()
+                let isBack = await kubelet.wait { _ in kubelet.registrationCount > before }
+                #expect(isBack)
+                _ = try await devices(kubelet, 4)
+                #expect(try LiveFileTree().text(info) != nil)
+            }
+            try await kubelet.run { kubelet in
+                _ = try await devices(kubelet, 4)
+                try pod.delete(configuration)
+                #expect(try lease(id)?.consumer == "allocation:\(resource)")
+                #expect(try LiveFileTree().text(info) != nil)
+            }
+            _ = try agent.stop()
+        }
+
+        @Test("The kubelet says whose devices are, also from before the agent, and when nobody has them any more")
+        func pods() async throws {
+            let (resource, kubelet) = (resource, FakeKubelet(in: folder, .registry))
+            var agent = try agent()
+            let ids = try PodHost.functions().map { "\($0)" }
+            _ = try agent.stop()
+            // Given by others while there was no agent.
+            let pod = try Pod("before")
+            let link = try #require(try Lab.host()[Lab.address(ids[3])]?.link?.name)
+            try Lab.run(["ip", "link", "set", link, "netns", pod.name])
+            kubelet.setPods([("demo", "old", "app", resource, [ids[3]])])
+            try await kubelet.run { kubelet in
+                agent = try self.agent()
+                _ = try await devices(kubelet, 4)
+                #expect(try lease(ids[3])?.pod == "demo/old")
+                let info = "/var/run/k8s.cni.cncf.io/devinfo/dp/sluice.local-pods-\(ids[3])-device.json"
+                try Lab.wait(for: info) { try LiveFileTree().text(info) != nil }
+                _ = try await kubelet.allocate([ids[1]], of: resource)
+                kubelet.setPods([("demo", "web-7f9", "app", resource, [ids[1]])])
+                kubelet.writeCheckpoint()
+                try Lab.wait(for: "the pod's name") { try lease(ids[1])?.pod == "demo/web-7f9" }
+                #expect(try Lab.sluice("lease", "list").output.contains("pod demo/web-7f9"))
+                // The one that is not named any more stays with whoever has its interface, until that is over; and what
+                // is named stays.
+                try Lab.wait(for: "the end of the allocation") {
+                    try lease(ids[3]).map { $0.state == "releasing" } ?? true
+                }
+                try Lab.run(["ip", "-n", pod.name, "link", "set", link, "netns", "1"])
+                try Lab.wait(for: "it is free") { try lease(ids[3]) == nil }
+                try Lab.wait(for: "its file's end") { try LiveFileTree().text(info) == nil }
+                #expect(try lease(ids[1])?.state == "active")
+            }
+            _ = try agent.stop()
+        }
+
+        @Test("Of what is free those of one node are preferred, spread over its ports, or with what must be among them")
+        func preferred() async throws {
+            let agent = try agent(PodHost.file(virtualFunctions: 2, ports: 4))
+            let (resource, kubelet) = (resource, FakeKubelet(in: folder, .registry))
+            try await kubelet.run { kubelet in
+                let ids = try await devices(kubelet, 8)
+                let nodes = try #require(kubelet.resources[resource]).devices.mapValues(\.node)
+                #expect(Set(nodes.values) == [0, 1])
+                let two = try await kubelet.preferred(2, of: ids, resource)
+                #expect(Set(two.map { nodes[$0] }).count == 1 && Set(two.map { $0.prefix(7) }).count == 2, "\(two)")
+                let far = try #require(ids.last { nodes[$0] == 1 })
+                let withFar = try await kubelet.preferred(3, of: ids, with: [far], resource)
+                #expect(withFar.contains(far) && withFar.allSatisfy { nodes[$0] == 1 }, "\(withFar)")
+                // More than a node has is had from both.
+                #expect(try await Set(kubelet.preferred(6, of: ids, resource)).count == 6)
+                #expect(try await kubelet.preferred(1, of: [ids[5]], resource) == [ids[5]])
+                for (count, some, required) in [(3, [ids[0]], []), (1, [ids[0]], [ids[1]]), (-1, ids, [])] {
+                    await #expect(throws: RPCError.self) {
+                        try await kubelet.preferred(count, of: some, with: required, resource)
+                    }
+                }
+            }
+            _ = try agent.stop()
+        }
+
+        @Test("A kubelet that refuses is told of by name, and asked again")
+        func refused() async throws {
+            let agent = try agent()
+            let kubelet = FakeKubelet(in: folder, .register)
+            kubelet.refuse("the resource is registered by another plugin")
+            try await kubelet.run { kubelet in
+                try Lab.wait(for: "the refusal") {
+                    agent.command.errorSoFar.contains("the kubelet does not take sluice.local/pods")
+                }
+                #expect(agent.command.errorSoFar.contains("the resource is registered by another plugin"))
+                kubelet.refuse(nil)
+                _ = try await devices(kubelet, 4)
             }
             _ = try agent.stop()
         }

@@ -74,6 +74,15 @@ public struct CNICall: Codable, Sendable, Hashable {
         return found
     }
 
+    /// The pod, where the runtime says so (`K8S_POD_NAMESPACE`, `K8S_POD_NAME`). It is for people to read: what cannot be the
+    /// name of one is left out.
+    var pod: String? {
+        guard let namespace = (try? argument("K8S_POD_NAMESPACE")) ?? nil,
+            let name = (try? argument("K8S_POD_NAME")) ?? nil
+        else { return nil }
+        return PodName.text(namespace, name)
+    }
+
     private static func isAlphanumeric(_ byte: UInt8) -> Bool {
         (0x30...0x39).contains(byte) || (0x41...0x5a).contains(byte) || (0x61...0x7a).contains(byte)
     }

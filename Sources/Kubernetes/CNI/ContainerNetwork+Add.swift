@@ -44,6 +44,7 @@ extension ContainerNetwork {
             consumer: Consumer(.namespace, namespace.path, generation: namespace.inode))
         request.settings = try conf.settings(macArgument: try call.argument("MAC"))
         request.attachment = attachment
+        request.pod = call.pod
         // What the kubelet has allocated to the pod is what this is of.
         request.takesFrom = .allocation
         let name = call.ifname

@@ -40,7 +40,8 @@ extension ContainerNetwork {
     /// Leases a VF that sriov-cni has given away, so that it is released like those of this plugin; nil when somebody else
     /// has it by now.
     func adopt(_ former: FormerState, _ call: CNICall, _ attachment: String) async throws -> Lease? {
-        guard !manager.leases.contains(where: { $0.address == former.address }) else { return nil }
+        let others = manager.leases.filter { $0.address == former.address }
+        guard others.allSatisfy({ $0.consumer.kind == .allocation }) else { return nil }
         guard manager.pools.member(at: former.address) != nil else {
             throw CNIError(
                 .failed, "\(former.address), which sriov-cni has given away, is not a VF that the host file declares",
@@ -50,6 +51,7 @@ extension ContainerNetwork {
         var request = LeaseRequest(
             function: former.address, consumer: Consumer(.person, "sriov-cni/\(call.containerID.prefix(100))"))
         request.attachment = attachment
+        request.takesFrom = .allocation
         return try await manager.acquire(request, actor: "cni").leases.first
     }
 }

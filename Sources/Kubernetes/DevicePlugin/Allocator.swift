@@ -11,6 +11,15 @@ struct Allocator: Sendable {
     /// Runs what reads or writes files off the event loop.
     let offLoop = SerialQueue()
 
+    /// Keeps the files on allocated devices as the leases are.
+    func keepInfoFiles(of resources: [NodeResource]) {
+        let (kernel, infoFiles, manager) = (kernel, infoFiles, manager)
+        offLoop.add {
+            let allocated = Set(manager.leases.filter { $0.allocation != nil }.map(\.function))
+            infoFiles.keep(of: resources, allocated: allocated, files: kernel.files)
+        }
+    }
+
     /// Leases what the kubelet has allocated to containers: all of it or nothing.
     ///
     /// Throws `RPCError` with a sentence that ends up among the pod's events.

@@ -55,8 +55,28 @@ struct DeviceInfoFiles: Sendable {
         }
     }
 
-    /// Removes a device's file. One that is not there is removed already.
-    func remove(_ resource: ResourceName, _ device: String) { unlink(path(resource, device)) }
+    /// Leaves the files of allocated devices, also of those that were allocated by somebody else before, and no others of
+    /// these resources.
+    func keep(of resources: [NodeResource], allocated: Set<FunctionIdentity>, files: any FileTree) {
+        let present = Set(((try? files.entries(folder)) ?? nil) ?? [])
+        for resource in resources {
+            for member in resource.members {
+                let device = "\(member.function.pci.address)"
+                let path = path(resource.name, device)
+                let isPresent = present.contains(String(path.split(separator: "/").last ?? ""))
+                switch (allocated.contains(member.identity), isPresent) {
+                case (false, true): unlink(path)
+                case (true, false):
+                    guard
+                        let nodes = try? DeviceNodes(
+                            of: member.function.pci.address, isRDMA: resource.isRDMA, files: files)
+                    else { continue }
+                    try? write(DeviceInfo(member, nodes), resource.name, device)
+                default: break
+                }
+            }
+        }
+    }
 }
 
 /// Small files for other programs of the node: readable by all, and replaced as a whole.

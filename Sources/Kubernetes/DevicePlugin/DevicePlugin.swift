@@ -20,7 +20,14 @@ public final class DevicePlugin: Sendable {
     private let allocator: Allocator
     private let changes: AsyncStream<Void>
     private let wake: @Sendable () -> Void
+    private let pods: PodResources
     private let servers = Mutex<[ResourceName: ResourceServer]>([:])
+    /// What the files on allocated devices were last kept for.
+    private let allocated = Mutex<Set<String>?>(nil)
+    private let questions = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
+    private let isQuestionDue = Mutex(false)
+    /// How many sockets are listened on, and who waits until none is.
+    private let serving = Mutex<(count: Int, waiting: [CheckedContinuation<Void, Never>])>((0, []))
 
     /// A plugin that looks at its resources whenever `changes` yields; `wake` makes it do so.
     public init(
@@ -34,25 +41,58 @@ public final class DevicePlugin: Sendable {
         self.changes = changes
         self.wake = wake
         allocator = Allocator(manager: manager, kernel: kernel, infoFiles: DeviceInfoFiles())
+        pods = PodResources(
+            manager: manager, connection: KubeletConnection(socket: folders.podResources, group: group))
     }
 
     /// Runs until the changes end or the task is cancelled. Leases and sockets stay: the next run goes on with them.
     public func run() async {
-        let (folders, wake) = (folders, wake)
-        _ = startThread { FolderWatch.run([folders.registry, folders.devicePlugins], wake) }
+        let (folders, wake, question) = (folders, wake, questions.continuation)
+        // Whom pods have devices of before the kubelet hears what is healthy: theirs are.
+        await ask()
+        _ = startThread {
+            // The kubelet's record of its allocations is there too: when it is written, some may have ended.
+            FolderWatch.run([folders.registry, folders.devicePlugins]) {
+                wake()
+                question.yield()
+            }
+        }
         await withDiscardingTaskGroup { tasks in
-            wake()
+            tasks.addTask { for await _ in self.questions.stream where !Task.isCancelled { await self.ask() } }
             for await _ in changes where !Task.isCancelled { look(&tasks) }
-            for server in servers.withLock({ $0.values }) { server.stop(removingSocket: false) }
+            question.finish()
             tasks.cancelAll()
         }
+    }
+
+    /// Stops listening, and waits until nobody is connected any more. To be called before `run` is cancelled: whoever
+    /// connects while a server's task is cancelled makes gRPC's transport trap.
+    public func stop() async {
+        for server in servers.withLock({ $0.values }) { server.stop(removingSocket: false) }
+        await withCheckedContinuation { continuation in
+            let isOver = serving.withLock { serving in
+                if serving.count > 0 { serving.waiting.append(continuation) }
+                return serving.count == 0
+            }
+            if isOver { continuation.resume() }
+        }
+    }
+
+    private func served(_ change: Int) {
+        let waiting = serving.withLock { serving in
+            serving.count += change
+            defer { if serving.count == 0 { serving.waiting = [] } }
+            return serving.count == 0 ? serving.waiting : []
+        }
+        for continuation in waiting { continuation.resume() }
     }
 
     /// Brings the sockets and the lists in line with the pools and the kubelet.
     private func look(_ tasks: inout DiscardingTaskGroup) {
         let occupied = manager.occupied
-        let resources = manager.pools.pools.compactMap(NodeResource.init)
+        let resources = resources
         let folder = pluginFolder
+        followLeases(resources)
         let names = Set(resources.map(\.name))
         let gone = servers.withLock { servers in
             let gone = servers.values.filter { server in
@@ -72,6 +112,48 @@ public final class DevicePlugin: Sendable {
             if folder == folders.devicePlugins { register(server, &tasks) }
         }
     }
+
+    private var resources: [NodeResource] { manager.pools.pools.compactMap(NodeResource.init) }
+
+    // MARK: Pods
+
+    /// Asks the kubelet which pods have which devices.
+    private func ask() async {
+        isQuestionDue.withLock { $0 = false }
+        do {
+            if try await pods.follow(resources) { askLater(in: PodResources.patience + .seconds(1)) }
+        } catch {
+            guard !Task.isCancelled else { return }
+            logger.warning("the kubelet does not say which pods have which devices: \(error)")
+            askLater(in: PodResources.patience)
+        }
+    }
+
+    private func askLater(in time: Duration) {
+        guard
+            isQuestionDue.withLock({ isDue in
+                defer { isDue = true }
+                return !isDue
+            })
+        else { return }
+        let question = questions.continuation
+        group.next().scheduleTask(in: TimeAmount(time)) { question.yield() }
+    }
+
+    /// When allocations come, or may end soon, their files are brought up to date, and the kubelet is asked whose they are.
+    private func followLeases(_ resources: [NodeResource]) {
+        let now = Set(
+            manager.leases.compactMap { lease in lease.allocation.map { "\($0) \(lease.id) \(lease.address)" } })
+        let before = allocated.withLock { allocated in
+            defer { allocated = now }
+            return allocated
+        }
+        guard before != now else { return }
+        allocator.keepInfoFiles(of: resources)
+        if !now.isEmpty { askLater(in: .seconds(5)) }
+    }
+
+    // MARK: Sockets
 
     /// Where plugins' sockets are; nil while there is no kubelet.
     private var pluginFolder: String? {
@@ -114,12 +196,16 @@ public final class DevicePlugin: Sendable {
         }
         server.prepare([registration, DevicePluginService(server: server, allocator: allocator)], on: group)
         let logger = logger
+        served(1)
         tasks.addTask { [self] in
+            defer { served(-1) }
             do {
                 try await server.serve()
             } catch {
                 guard !Task.isCancelled else { return }
-                logger.error("\(server.socket) cannot be listened on: \(error)")
+                logger.error(
+                    "\(server.socket) cannot be listened on: \(error); a folder that is read-only came after the agent was started: systemctl restart sluiced"
+                )
                 again()
             }
         }

@@ -1,3 +1,4 @@
+internal import CLinux
 internal import GRPCCore
 internal import GRPCNIOTransportHTTP2Posix
 internal import Glibc

@@ -1,0 +1,107 @@
+internal import GRPCCore
+internal import KubeletAPI
+internal import Leasing
+internal import PCI
+internal import SRIOV
+internal import Synchronization
+
+/// Follows what the kubelet says of which pods have which devices: it alone knows when an allocation has ended.
+///
+/// What it does not name any more is given back only when it has not named it for a while: a kubelet that has just started
+/// knows of no pods yet.
+final class PodResources: Sendable {
+    /// How long an allocation is kept that the kubelet does not name.
+    static let patience = Duration.seconds(30)
+
+    private let manager: LeaseManager
+    private let connection: KubeletConnection
+    private struct State {
+        /// Since when the kubelet, by its socket, has not named what a lease is for.
+        var missing: [String: (since: ContinuousClock.Instant, kubelet: FileIdentity)] = [:]
+    }
+    private let state = Mutex(State())
+
+    init(manager: LeaseManager, connection: KubeletConnection) {
+        self.manager = manager
+        self.connection = connection
+    }
+
+    /// Brings leases in line with what the kubelet says of some resources.
+    ///
+    /// Returns whether to ask again in a while. Throws when it does not answer; nothing is changed then.
+    func follow(_ resources: [NodeResource]) async throws -> Bool {
+        guard let kubelet = FileIdentity(connection.socket) else { return false }
+        let pods = try await devices(of: Set(resources.map { "\($0.name)" }))
+        for resource in resources {
+            for member in resource.members {
+                let address = member.function.pci.address
+                guard let pod = pods["\(resource.name)"]?["\(address)"] else { continue }
+                try? await hold(address, resource, pod)
+            }
+        }
+        return await endOthers(resources, pods, kubelet)
+    }
+
+    /// The pod of each device, by resource.
+    private func devices(of resources: Set<String>) async throws -> [String: [String: String]] {
+        let response = try await connection.call { client, options in
+            try await V1_PodResourcesLister.Client(wrapping: client).list(.init(), options: options)
+        }
+        var devices: [String: [String: String]] = [:]
+        for pod in response.podResources {
+            // One whose name cannot be shown has its devices all the same.
+            let name = PodName.text(pod.namespace, pod.name) ?? ""
+            for device in pod.containers.flatMap(\.devices) where resources.contains(device.resourceName) {
+                for id in device.deviceIds { devices[device.resourceName, default: [:]][id] = name }
+            }
+        }
+        return devices
+    }
+
+    /// Notes that the kubelet has given a function to a pod, also when that was before this program came.
+    private func hold(_ address: PCIAddress, _ resource: NodeResource, _ pod: String) async throws {
+        let lease: Lease?
+        if let known = manager.lease(at: address) {
+            lease = known
+        } else {
+            lease = try await manager.adopt(address, for: resource.consumer, actor: "kubelet")
+        }
+        guard let lease, [.namespace, .allocation].contains(lease.consumer.kind) else { return }
+        state.withLock { $0.missing[lease.id] = nil }
+        let isKnown = lease.consumer == resource.consumer || lease.returnsTo == resource.consumer
+        if !isKnown || lease.pod ?? "" != pod {
+            try await manager.note(lease, allocatedBy: resource.consumer, pod: pod)
+        }
+    }
+
+    private func endOthers(
+        _ resources: [NodeResource], _ pods: [String: [String: String]], _ kubelet: FileIdentity
+    ) async -> Bool {
+        let now = ContinuousClock.now
+        let names = Set(resources.map(\.consumer))
+        var isWaiting = false
+        for lease in manager.leases {
+            guard let consumer = lease.allocation, names.contains(consumer),
+                pods[consumer.identifier]?["\(lease.address)"] == nil
+            else { continue }
+            let since = state.withLock { state in
+                if let missing = state.missing[lease.id], missing.kubelet == kubelet { return missing.since }
+                state.missing[lease.id] = (now, kubelet)
+                return now
+            }
+            if since.duration(to: now) >= Self.patience {
+                try? await manager.endAllocation(lease)
+            } else {
+                isWaiting = true
+            }
+        }
+        let open = Set(manager.leases.map(\.id))
+        state.withLock { $0.missing = $0.missing.filter { open.contains($0.key) } }
+        return isWaiting
+    }
+}
+
+extension Lease {
+    /// The allocation of the kubelet that it is of, or that a pod's interface has it from.
+    var allocation: Consumer? { consumer.kind == .allocation ? consumer : returnsTo }
+}
