@@ -72,7 +72,7 @@ let package = Package(
             swiftSettings: settings),
         .executableTarget(
             name: "sluiced",
-            dependencies: ["Agent", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            dependencies: ["Agent", "Kubernetes", .product(name: "ArgumentParser", package: "swift-argument-parser")],
             swiftSettings: settings),
         .target(name: "AgentWire", swiftSettings: settings),
         .executableTarget(
@@ -144,7 +144,8 @@ let package = Package(
             name: "LibvirtTests", dependencies: ["HostFile", "Leasing", "Libvirt", "PCI", "SRIOV", "SluiceTesting"],
             swiftSettings: settings),
         .testTarget(
-            name: "KubernetesTests", dependencies: ["Kubernetes", "Leasing", "Netlink", "SRIOV", "SluiceTesting"],
+            name: "KubernetesTests",
+            dependencies: ["HostFile", "Kubernetes", "Leasing", "Netlink", "PCI", "SRIOV", "SluiceTesting"],
             swiftSettings: settings),
         .testTarget(
             name: "AgentUnitTests", dependencies: ["Agent", "AgentAPI", "Leasing", "SRIOV"], swiftSettings: settings),

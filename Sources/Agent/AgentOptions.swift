@@ -1,3 +1,4 @@
+public import Kubernetes
 public import SRIOV
 
 /// How the agent runs.
@@ -16,8 +17,8 @@ public struct AgentOptions: Sendable {
     public var isObserveOnly = false
     /// The libvirt daemons that it follows; nil is the system's when a pool is for libvirt.
     public var libvirt: [String]?
-    /// The folder of the kubelet that is told of the pools for Kubernetes.
-    public var kubelet = "/var/lib/kubelet"
+    /// The kubelet that is told of the resources.
+    public var kubelet = DevicePlugin.Options()
     /// Where it listens on TCP; nil for not at all.
     public var tcp: TCPOptions?
 

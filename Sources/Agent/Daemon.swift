@@ -98,7 +98,7 @@ public struct Daemon: Sendable {
             }
         }
         let plugin = DevicePlugin(
-            manager: manager, kernel: kernel, folders: KubeletFolders(options.kubelet), group: group,
+            manager: manager, kernel: kernel, options: options.kubelet, group: group,
             changes: kubeletWork.signals,
             wake: { kubeletWork.add() }, logger: logger)
         let tls = try options.tcp.map { try TLSSettings($0) }

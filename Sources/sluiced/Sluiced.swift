@@ -1,3 +1,4 @@
+internal import Kubernetes
 internal import Agent
 internal import ArgumentParser
 internal import Glibc
@@ -38,6 +39,14 @@ struct Sluiced: ParsableCommand {
         name: .long, help: "The folder of the kubelet that is told of the pools for Kubernetes.",
         completion: .directory)
     var kubelet = "/var/lib/kubelet"
+    @Option(
+        name: .long,
+        help: "A list of resources as sriov-network-device-plugin has it; none if it is not there.",
+        completion: .file())
+    var resourceList = "/etc/pcidp/config.json"
+    @Flag(name: .long, help: "Give containers their device nodes by way of CDI (/var/run/cdi).") var useCdi = false
+    @Option(name: .long, help: "The prefix of the list's resources that name none.")
+    var resourcePrefix = "intel.com"
     @Option(name: .long, help: "Listen on TCP too, with TLS, for clients with a certificate: ADDRESS:PORT.")
     var listen: String?
     @Option(name: .long, help: "The agent's certificate chain, PEM.", completion: .file()) var certificate: String?
@@ -49,6 +58,9 @@ struct Sluiced: ParsableCommand {
     func validate() throws {
         if Logger.Level(rawValue: logLevel) == nil {
             throw ValidationError("--log-level \(logLevel): there are debug, info, notice, warning and error.")
+        }
+        if ResourceName(prefix: resourcePrefix, name: "a") == nil {
+            throw ValidationError("--resource-prefix \(resourcePrefix): give a DNS name, such as example.com.")
         }
         _ = try tcp()
     }
@@ -81,7 +93,10 @@ struct Sluiced: ParsableCommand {
         options.changeUIDs = Set(allowUid)
         options.isObserveOnly = observeOnly
         options.libvirt = libvirt.isEmpty ? nil : libvirt
-        options.kubelet = kubelet
+        options.kubelet.kubelet = kubelet
+        options.kubelet.list = resourceList.isEmpty ? nil : resourceList
+        options.kubelet.usesCDI = useCdi
+        options.kubelet.prefix = resourcePrefix
         options.tcp = try tcp()
         do {
             // Without its writer nothing could be cleaned any more; systemd starts both anew.

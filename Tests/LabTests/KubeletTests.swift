@@ -114,7 +114,8 @@ extension LabSuite {
                     try await kubelet.allocate([ids[0]], of: resource)
                 }
                 #expect(
-                    held?.message.contains("ens10 vf 0 is still used by sluicePackageTe") ?? false, "\(held?.message ?? "")")
+                    held?.message.contains("ens10 vf 0 is still used by sluicePackageTe") ?? false,
+                    "\(held?.message ?? "")")
                 #expect(try PodHost.leases().map(\.address).sorted() == [ids[0], ids[1]])
                 foreign.close()
                 own.close()
@@ -241,6 +242,63 @@ extension LabSuite {
                 #expect(agent.command.errorSoFar.contains("the resource is registered by another plugin"))
                 kubelet.refuse(nil)
                 _ = try await devices(kubelet, 4)
+            }
+            _ = try agent.stop()
+        }
+
+        @Test(
+            "A list of resources is used as it is, and again when its ConfigMap changes; with mistakes it changes nothing"
+        )
+        func list() async throws {
+            try Lab.run(["rm", "-rf", "/tmp/pcidp"])
+            try Lab.run(["mkdir", "-p", "/tmp/pcidp/..1", "/tmp/pcidp/..2", "/tmp/pcidp/..3"])
+            func write(_ number: Int, _ text: String) throws {
+                try text.write(toFile: "/tmp/pcidp/..\(number)/config.json", atomically: false, encoding: .utf8)
+            }
+            // As the kubelet makes the files of a ConfigMap: links by way of a folder that is exchanged.
+            func publish(_ number: Int) throws {
+                try Lab.run(["ln", "-sfn", "..\(number)", "/tmp/pcidp/..data_tmp"])
+                try Lab.run(["mv", "-T", "/tmp/pcidp/..data_tmp", "/tmp/pcidp/..data"])
+            }
+            try write(
+                1,
+                #"""
+                {"resourceList":[
+                  {"resourceName":"sriov_net","selectors":{"vendors":["8086"],"pfNames":["ens10#0-1"]},
+                   "additionalInfo":{"*":{"token":"t"}}},
+                  {"resourceName":"rest","resourcePrefix":"example.com","selectors":[{"drivers":["igbvf"]}],
+                   "excludeTopology":true}]}
+                """#)
+            try write(2, #"{"resourceList":[{"resourceName":"sriov_net","selectors":{"pfNames":["ens10"]}}]}"#)
+            try write(3, #"{"resourceList":["#)
+            try publish(1)
+            try Lab.run(["ln", "-s", "..data/config.json", "/tmp/pcidp/config.json"])
+            let file = PodHost.file.split(separator: "\n").filter { !$0.contains("pods:") && $0 != "pools:" }
+            let agent = try AgentProcess(
+                file.joined(separator: "\n"),
+                arguments: ["--kubelet", folder, "--resource-list", "/tmp/pcidp/config.json"])
+            let kubelet = FakeKubelet(in: folder, .registry)
+            try await kubelet.run { kubelet in
+                @Sendable func counts() -> [String: Int] {
+                    kubelet.resources.filter(\.value.isConnected).mapValues(\.devices.count)
+                }
+                let isTold = await kubelet.wait { _ in counts() == ["intel.com/sriov_net": 2, "example.com/rest": 2] }
+                try #require(isTold, "\(kubelet.resources)")
+                #expect(kubelet.resources["example.com/rest"]?.devices.values.allSatisfy { $0.node == nil } ?? false)
+                let id = try #require(kubelet.resources["intel.com/sriov_net"]?.devices.keys.min())
+                let answer = try await kubelet.allocate([id], of: "intel.com/sriov_net")
+                #expect(answer.envs["PCIDEVICE_INTEL_COM_SRIOV_NET"] == id)
+                #expect(
+                    answer.envs["PCIDEVICE_INTEL_COM_SRIOV_NET_INFO"]?.contains(#""extraInfo":{"token":"t"}"#) ?? false)
+                #expect(try lease(id)?.consumer == "allocation:intel.com/sriov_net")
+                try publish(2)
+                let isChanged = await kubelet.wait { _ in counts() == ["intel.com/sriov_net": 4] }
+                #expect(isChanged, "\(kubelet.resources)")
+                try publish(3)
+                try Lab.wait(for: "the mistake") {
+                    agent.command.errorSoFar.contains("/tmp/pcidp/config.json is not taken over: it is no JSON")
+                }
+                #expect(counts() == ["intel.com/sriov_net": 4])
             }
             _ = try agent.stop()
         }

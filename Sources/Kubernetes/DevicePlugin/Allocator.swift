@@ -8,13 +8,19 @@ struct Allocator: Sendable {
     let manager: LeaseManager
     let kernel: any HostKernel
     let infoFiles: DeviceInfoFiles
+    /// Whether containers get their nodes by way of CDI.
+    let usesCDI: Bool
     /// Runs what reads or writes files off the event loop.
     let offLoop = SerialQueue()
 
     /// Keeps the files on allocated devices as the leases are.
     func keepInfoFiles(of resources: [NodeResource]) {
-        let (kernel, infoFiles, manager) = (kernel, infoFiles, manager)
+        let (kernel, infoFiles, manager, usesCDI) = (kernel, infoFiles, manager, usesCDI)
         offLoop.add {
+            // Also after a reboot, which has taken them away, and for containers that are started anew.
+            for resource in resources where usesCDI {
+                try? CDISpecification(of: resource, files: kernel.files).write(for: resource)
+            }
             let allocated = Set(manager.leases.filter { $0.allocation != nil }.map(\.function))
             infoFiles.keep(of: resources, allocated: allocated, files: kernel.files)
         }
@@ -37,9 +43,11 @@ struct Allocator: Sendable {
                     try await manager.allocate(
                         member.function.pci.address, for: resource.consumer, actor: "kubelet"))
             }
-            let (kernel, infoFiles) = (kernel, infoFiles)
+            let (kernel, infoFiles, usesCDI) = (kernel, infoFiles, usesCDI)
             return try await offLoop.run {
-                try members.map { functions in
+                let specification = usesCDI ? try CDISpecification(of: resource, files: kernel.files) : nil
+                try specification?.write(for: resource)
+                return try members.map { functions in
                     let devices = try functions.map { member in
                         (
                             member,
@@ -51,7 +59,7 @@ struct Allocator: Sendable {
                         try infoFiles.write(
                             DeviceInfo(member, nodes), resource.name, "\(member.function.pci.address)")
                     }
-                    return ContainerDevices(resource: resource, functions: devices)
+                    return ContainerDevices(resource: resource, functions: devices, specification: specification)
                 }
             }
         } catch {

@@ -10,37 +10,48 @@ struct ContainerDevices {
     var resource: NodeResource
     var functions: [(member: Pool.Member, nodes: DeviceNodes)]
 
+    /// What the runtime is told of the resource, where nodes go by way of it; nil where the kubelet hands them on itself.
+    var specification: CDISpecification?
+
     /// The answer to the kubelet.
     var response: V1beta1_ContainerAllocateResponse {
         .with { response in
             let name = "PCIDEVICE_\(resource.name.environmentName)"
-            response.envs[name] = functions.map { "\($0.member.function.pci.address)" }.joined(separator: ",")
+            let ids = functions.map { "\($0.member.function.pci.address)" }
+            response.envs[name] = ids.joined(separator: ",")
             response.envs["\(name)_INFO"] = information
-            response.devices = devices
+            guard let specification else {
+                response.devices = nodes.map { node in
+                    .with { ($0.hostPath, $0.containerPath, $0.permissions) = (node.host, node.container, "rw") }
+                }
+                return
+            }
+            let names = ids.filter(specification.has).map(specification.qualifiedName)
+            response.cdiDevices = names.map { name in .with { $0.name = name } }
+            // Kubelets and runtimes that do not know of the other way; those that do take each device once.
+            guard !names.isEmpty else { return }
+            response.annotations["cdi.k8s.io/sluice_\(resource.name.name.prefix(50))"] = names.joined(separator: ",")
         }
     }
 
-    private var devices: [V1beta1_DeviceSpec] {
-        var devices: [V1beta1_DeviceSpec] = []
+    /// The nodes that a container gets, each once.
+    var nodes: [(host: String, container: String)] {
+        var nodes: [(host: String, container: String)] = []
         func add(_ host: String?, as container: String? = nil) {
-            guard let host, !devices.contains(where: { $0.hostPath == host }) else { return }
-            devices.append(
-                .with { device in
-                    (device.hostPath, device.containerPath) = (host, container ?? host)
-                    device.permissions = "rw"
-                })
+            guard let host, !nodes.contains(where: { $0.host == host }) else { return }
+            nodes.append((host, container ?? host))
         }
-        for (_, nodes) in functions {
-            add(nodes.vfio?.container)
-            add(nodes.vfioOnHost, as: nodes.vfio?.group)
-            add(nodes.uio)
-            for key in nodes.rdma.keys.sorted() { add(nodes.rdma[key]) }
+        for (_, own) in functions {
+            add(own.vfio?.container)
+            add(own.vfioOnHost, as: own.vfio?.group)
+            add(own.uio)
+            for key in own.rdma.keys.sorted() { add(own.rdma[key]) }
         }
         if resource.needsVhostNet {
             add("/dev/vhost-net")
             add("/dev/net/tun")
         }
-        return devices
+        return nodes
     }
 
     /// The variable `…_INFO`: by address, and in it by what the nodes are for.

@@ -20,6 +20,8 @@ public final class DevicePlugin: Sendable {
     private let allocator: Allocator
     private let changes: AsyncStream<Void>
     private let wake: @Sendable () -> Void
+    private let options: Options
+    private let configuration = Mutex(Configuration())
     private let pods: PodResources
     private let servers = Mutex<[ResourceName: ResourceServer]>([:])
     /// What the files on allocated devices were last kept for.
@@ -29,18 +31,34 @@ public final class DevicePlugin: Sendable {
     /// How many sockets are listened on, and who waits until none is.
     private let serving = Mutex<(count: Int, waiting: [CheckedContinuation<Void, Never>])>((0, []))
 
+    /// Where it finds what.
+    public struct Options: Sendable {
+        /// The kubelet's folder.
+        public var kubelet = "/var/lib/kubelet"
+        /// The list of resources of sriov-network-device-plugin; it need not be there. nil for none.
+        public var list: String? = "/etc/pcidp/config.json"
+        /// The prefix of the list's resources that name none.
+        public var prefix = "intel.com"
+        /// Whether containers get their nodes by way of the Container Device Interface.
+        public var usesCDI = false
+
+        /// The usual ones.
+        public init() {}
+    }
+
     /// A plugin that looks at its resources whenever `changes` yields; `wake` makes it do so.
     public init(
-        manager: LeaseManager, kernel: any HostKernel, folders: KubeletFolders, group: MultiThreadedEventLoopGroup,
+        manager: LeaseManager, kernel: any HostKernel, options: Options, group: MultiThreadedEventLoopGroup,
         changes: AsyncStream<Void>, wake: @escaping @Sendable () -> Void, logger: Logger
     ) {
         self.manager = manager
-        self.folders = folders
+        self.options = options
+        folders = KubeletFolders(options.kubelet)
         self.group = group
         self.logger = logger
         self.changes = changes
         self.wake = wake
-        allocator = Allocator(manager: manager, kernel: kernel, infoFiles: DeviceInfoFiles())
+        allocator = Allocator(manager: manager, kernel: kernel, infoFiles: DeviceInfoFiles(), usesCDI: options.usesCDI)
         pods = PodResources(
             manager: manager, connection: KubeletConnection(socket: folders.podResources, group: group))
     }
@@ -48,18 +66,23 @@ public final class DevicePlugin: Sendable {
     /// Runs until the changes end or the task is cancelled. Leases and sockets stay: the next run goes on with them.
     public func run() async {
         let (folders, wake, question) = (folders, wake, questions.continuation)
+        let listFolder = options.list.map { ["/" + $0.split(separator: "/").dropLast().joined(separator: "/")] } ?? []
+        await readConfiguration()
         // Whom pods have devices of before the kubelet hears what is healthy: theirs are.
         await ask()
         _ = startThread {
             // The kubelet's record of its allocations is there too: when it is written, some may have ended.
-            FolderWatch.run([folders.registry, folders.devicePlugins]) {
+            FolderWatch.run([folders.registry, folders.devicePlugins] + listFolder) {
                 wake()
                 question.yield()
             }
         }
         await withDiscardingTaskGroup { tasks in
             tasks.addTask { for await _ in self.questions.stream where !Task.isCancelled { await self.ask() } }
-            for await _ in changes where !Task.isCancelled { look(&tasks) }
+            for await _ in changes where !Task.isCancelled {
+                await readConfiguration()
+                look(&tasks)
+            }
             question.finish()
             tasks.cancelAll()
         }
@@ -113,7 +136,52 @@ public final class DevicePlugin: Sendable {
         }
     }
 
-    private var resources: [NodeResource] { manager.pools.pools.compactMap(NodeResource.init) }
+    /// The resources as they are now; what is wrong with their list is told once.
+    private var resources: [NodeResource] {
+        let (list, told) = configuration.withLock { ($0.list, $0.told) }
+        let (resources, findings) = NodeResources.all(
+            of: manager.pools, and: list, leases: manager.leases, files: allocator.kernel.files)
+        for finding in findings where !told.contains(finding) { logger.warning("\(finding)") }
+        configuration.withLock { $0.told = Set(findings) }
+        return resources
+    }
+
+    // MARK: Configuration
+
+    private struct Configuration {
+        var list = ResourceList()
+        /// The file that it was read from.
+        var file: FileIdentity?
+        var told: Set<String> = []
+    }
+
+    /// Reads the list of resources again when it is another file. One that cannot be used changes nothing.
+    private func readConfiguration() async {
+        guard let path = options.list else { return }
+        let file = FileIdentity(path)
+        let isNew = configuration.withLock { configuration in
+            defer { configuration.file = file }
+            return configuration.file != file
+        }
+        guard isNew else { return }
+        do {
+            let prefix = options.prefix
+            let list = try await allocator.offLoop.run {
+                let bytes = try LiveFileTree().contents(path, limit: ResourceList.maximumBytes + 1)
+                guard let bytes else { return ResourceList() }
+                guard bytes.count <= ResourceList.maximumBytes else {
+                    throw ResourceListError(message: "it is longer than 1 MiB")
+                }
+                return try ResourceList(String(decoding: bytes, as: UTF8.self), prefix: prefix)
+            }
+            configuration.withLock { $0.list = list }
+            for finding in list.findings { logger.warning("\(path): \(finding)") }
+            logger.notice("\(path): \(list.resources.count) resources")
+        } catch {
+            let reason = (error as? ResourceListError)?.message ?? "\(error)"
+            logger.error("\(path) is not taken over: \(reason); the resources stay as they are")
+        }
+    }
 
     // MARK: Pods
 

@@ -28,6 +28,16 @@ public struct NodeResource: Sendable {
         spread = pool.declared.spread
     }
 
+    /// What a list's resource has of some functions.
+    init(_ resource: ResourceList.Resource, _ members: [Pool.Member]) {
+        name = resource.name
+        self.members = members
+        hasTopology = !resource.excludesTopology
+        needsVhostNet = resource.selectors.contains(where: \.needsVhostNet)
+        isRDMA = resource.selectors.contains(where: \.isRDMA)
+        additionalInfo = resource.additionalInfo
+    }
+
     /// The functions as the kubelet is told of them, in the order of their addresses.
     func devices(_ occupied: [FunctionIdentity: Placement.Occupation]) -> [PluginDevice] {
         members.map { PluginDevice($0, occupied[$0.identity], hasTopology: hasTopology) }

@@ -1,0 +1,163 @@
+import HostFile
+import PCI
+import SRIOV
+import SluiceTesting
+import Testing
+
+@testable import Kubernetes
+@testable import Leasing
+
+@Suite("The list of resources that sriov-network-device-plugin has")
+struct ResourceListTests {
+    /// The lab's four ports with two VFs each, the last one's in a pool.
+    private func pools() throws -> PoolSet {
+        let kernel = FakeKernel.lab()
+        for port in try HostReader(kernel: kernel).read().physicalFunctions {
+            try kernel.writer.write(
+                WriteRequest(path: "\(PCIReader.path(port.pci.address))/sriov_numvfs", value: "2", operation: "test"),
+                deadline: .seconds(1))
+        }
+        let ports = ["ens10", "ens11", "ens12", "ens13"]
+        let text =
+            "physicalFunctions:\n"
+            + ports.map { "  - { match: { netdev: \($0) }, virtualFunctions: 2, driver: kernel }\n" }.joined()
+            + "pools: { held: { functions: [{ physicalFunction: ens13 }] } }\n"
+        return PoolSet(
+            try HostFile.parse(text, file: "host.yaml"), host: try HostReader(kernel: kernel).read(),
+            files: kernel.files, knownSerials: [:])
+    }
+
+    private func list(_ resources: String) throws -> ResourceList {
+        try ResourceList("{\"resourceList\":[\(resources)]}", prefix: "intel.com")
+    }
+
+    /// The VFs that a selector has, by name.
+    private func selected(_ selectors: String, _ members: String = "") throws -> [String] {
+        let list = try list("{\"resourceName\":\"r\"\(members),\"selectors\":\(selectors)}")
+        let (resources, _) = NodeResources.all(
+            of: try pools(), and: list, leases: [], files: FakeKernel.lab().files)
+        return resources.flatMap(\.members).map(\.function.name)
+    }
+
+    @Test(
+        "Each selector selects what it means, in one object or a list of some",
+        arguments: [
+            ("{}", 6), (#"{"vendors":["8086"],"devices":["10ca"],"drivers":["igbvf"]}"#, 6),
+            (#"{"vendors":["15b3"]}"#, 0),
+            (#"{"Vendors":["8086"],"DEVICES":["10CA"]}"#, 6), (#"{"devices":["0x10ca"]}"#, 6),
+            (#"{"devices":["10c9"]}"#, 0),
+            (#"{"devices":["xyz"]}"#, 0), (#"{"vendors":[]}"#, 6), (#"{"drivers":["vfio-pci"]}"#, 0),
+            (#"{"pfNames":["ens10"]}"#, 2), (#"{"pfNames":["ENS10","ens12#1"]}"#, 3),
+            // Those after the first of a port count as well, and what is malformed selects nothing.
+            (#"{"pfNames":["ens10#0","ens10#1"]}"#, 2), (#"{"pfNames":["ens10#0-1"]}"#, 2),
+            (#"{"pfNames":["ens10#x"]}"#, 0),
+            (#"{"pfNames":["ens10#1-0"]}"#, 0), (#"{"pfNames":["ens10#5"]}"#, 0), (#"{"pfNames":["ens13"]}"#, 0),
+            (#"[{"pfNames":["ens10#0"]},{"pfNames":["ens11#1"]}]"#, 2), (#"{"linkTypes":["ether"]}"#, 6),
+            (#"{"linkTypes":["infiniband"]}"#, 0), (#"{"isRdma":true}"#, 0), (#"{"pKeys":["0xffff"]}"#, 0),
+            (#"{"vdpaType":"vhost"}"#, 0), (#"{"acpiIndexes":["1"]}"#, 0), (#"{"ddpProfiles":["GTP"]}"#, 0),
+            (#"{"needVhostNet":true}"#, 6), (#"{"pciAddresses":["nonsense"]}"#, 0),
+        ])
+    func selectors(_ selectors: String, _ count: Int) throws {
+        #expect(try selected(selectors).count == count, "\(selectors)")
+    }
+
+    @Test("VFs are selected by their address and by their port's")
+    func addresses() throws {
+        let members = try pools().others
+        let member = try #require(members.first)
+        let port = try #require(member.port?.pci.address)
+        #expect(try selected("{\"pciAddresses\":[\"\(member.function.pci.address)\"]}") == [member.function.name])
+        #expect(try selected("{\"rootDevices\":[\"\(port)#1\"]}") == ["ens10 vf 1"])
+        #expect(try selected("{\"rootDevices\":[\"\(port)\"]}").count == 2)
+    }
+
+    @Test("A device is the first resource's that selects it; pools of the host file keep theirs")
+    func order() throws {
+        let list = try list(
+            #"{"resourceName":"a","selectors":{"pfNames":["ens10#0"]}},{"resourceName":"b","resourcePrefix":"example.com"}"#
+        )
+        let (resources, findings) = NodeResources.all(
+            of: try pools(), and: list, leases: [], files: FakeKernel.lab().files)
+        #expect(resources.map { "\($0.name) \($0.members.count)" } == ["intel.com/a 1", "example.com/b 5"])
+        #expect(findings.isEmpty)
+    }
+
+    @Test("What is allocated stays with its resource, whatever its driver is meanwhile")
+    func allocated() throws {
+        let pools = try pools()
+        let member = try #require(pools.others.first)
+        var lease = Lease(
+            id: "7Q4M2K", function: member.identity, address: member.function.pci.address, name: "ens10 vf 0",
+            pool: nil,
+            consumer: Consumer(.allocation, "intel.com/b"), time: 0)
+        let list = try list(
+            #"{"resourceName":"a","selectors":{"pfNames":["ens10"]}},{"resourceName":"b","selectors":{"drivers":["none"]}}"#
+        )
+        func counts() -> [Int] {
+            NodeResources.all(of: pools, and: list, leases: [lease], files: FakeKernel.lab().files).resources
+                .map(\.members.count)
+        }
+        #expect(counts() == [1, 1])
+        lease.returnsTo = lease.consumer
+        lease.consumer = Consumer(.namespace, "/run/netns/a", generation: 1)
+        #expect(counts() == [1, 1])
+    }
+
+    @Test("Everything beside the selectors is taken over")
+    func members() throws {
+        let list = try list(
+            #"""
+            {"resourceName":"sriov_net","resourcePrefix":"example.com","deviceType":"netDevice","excludeTopology":true,
+             "selectors":{"isRdma":true,"needVhostNet":true},
+             "additionalInfo":{"*":{"token":"a"},"0000:41:10.0":{"token":"b"}}}
+            """#)
+        let resource = NodeResource(try #require(list.resources.first), [])
+        #expect("\(resource.name)" == "example.com/sriov_net" && !resource.hasTopology && resource.needsVhostNet)
+        #expect(resource.isRDMA && resource.additionalInfo["*"] == ["token": "a"] && list.findings.isEmpty)
+    }
+
+    @Test(
+        "What is wrong is told with its place, and costs no other resource",
+        arguments: [
+            (#"{"resourceName":"a","selector":{}}"#, "resourceList[0]: \"selector\" is no key", 2),
+            (#"{"resourceName":"a","selectors":{"vendor":["8086"]}}"#, "resourceList[0].selectors: \"vendor\"", 2),
+            (
+                #"{"resourceName":"a","deviceType":"accelerator","selectors":{"pfNames":["x"]}}"#,
+                "\"pfNames\" is no key", 2
+            ),
+            (
+                #"{"resourceName":"a","selectors":{"pfNames":["ens10#0-"]}}"#, "selectors.pfNames: \"ens10#0-\" is not",
+                2
+            ),
+            (#"{"resourceName":"a","selectors":[{},{"linkTypes":["fc"]}]}"#, "selectors[1].linkTypes: \"fc\"", 2),
+            (#"{"resourceName":"a","selectors":{"vendors":"8086"}}"#, "selectors.vendors: it is a list", 2),
+            (#"{"resourceName":"a","selectors":{"vendors":[1]}}"#, "selectors.vendors[0]: it is no text", 2),
+            (#"{"resourceName":"a","selectors":{"vendors":["86"]}}"#, "\"86\" is not four hexadecimal digits", 2),
+            (#"{"resourceName":"a","selectors":{"isRdma":1}}"#, "selectors.isRdma: it is not true or false", 2),
+            (#"{"resourceName":"a","selectors":{"ddpProfiles":["p"]}}"#, "selectors.ddpProfiles: they are not read", 2),
+            (#"{"resourceName":"a","additionalInfo":{"*":{"k":1}}}"#, "additionalInfo.*.k: it is no text", 2),
+            (#"{"resourceName":"a","selectors":{"isRdma":true,"vdpaType":"virtio"}}"#, "the resource is left out", 1),
+            (#"{"resourceName":"a","selectors":[]}"#, "the resource is left out", 1),
+            (#"{"resourceName":"a","selectors":[1]}"#, "the resource is left out", 1),
+            (#"{"resourceName":"a b"}"#, "no name of a resource; it is left out", 1),
+            (#"{"resourceName":"a","deviceType":"auxNetDevice"}"#, "subfunctions", 1),
+            (#"{"resourceName":"a","deviceType":"disk"}"#, "deviceType \"disk\"", 1),
+            (#"{"resourceName":"b"}"#, "intel.com/b is there already", 1),
+            (#"7"#, "it is no object; it is left out", 1),
+        ])
+    func findings(_ resource: String, _ text: String, _ count: Int) throws {
+        let list = try list(
+            resource.contains("\"b\"") ? "{\"resourceName\":\"b\"},\(resource)" : "\(resource),{\"resourceName\":\"b\"}"
+        )
+        #expect(list.resources.count == count)
+        let told = text.contains("left out") || list.findings.count == 1
+        #expect(told && list.findings.contains { $0.contains(text) }, "\(list.findings)")
+    }
+
+    @Test(
+        "What is no list is refused as a whole",
+        arguments: ["", "[]", "{}", "{\"resourceList\":{}}", "{\"resourceList\":["])
+    func refused(_ text: String) {
+        #expect(throws: ResourceListError.self) { try ResourceList(text, prefix: "intel.com") }
+    }
+}
