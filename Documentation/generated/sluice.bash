@@ -173,13 +173,13 @@ _sluice() {
     unset 'unparsed_words[0]'
     unparsed_words=("${unparsed_words[@]}")
     case "${subcommand}" in
-    list|show|topology|plan|apply|pool|lease|vm|network|events|doctor|boot|snapshot|schema|help)
+    list|show|topology|plan|apply|pool|lease|vm|network|events|doctor|boot|k8s|snapshot|schema|help)
         # Offer subcommand argument completions
         "_sluice_${subcommand}"
         ;;
     *)
         # Offer subcommand completions
-        COMPREPLY+=($(compgen -W 'list show topology plan apply pool lease vm network events doctor boot snapshot schema help' -- "${cur}"))
+        COMPREPLY+=($(compgen -W 'list show topology plan apply pool lease vm network events doctor boot k8s snapshot schema help' -- "${cur}"))
         ;;
     esac
 }
@@ -1172,6 +1172,74 @@ _sluice_boot_uninstall() {
         ;;
     '--with')
         __sluice_add_completions -W 'vfio-group'$'\n''memlock'$'\n''unsafe-interrupts'
+        return
+        ;;
+    esac
+}
+
+_sluice_k8s() {
+    repeating_flags=()
+    non_repeating_flags=(--version -h --help)
+    repeating_options=()
+    non_repeating_options=()
+    __sluice_offer_flags_options 0
+
+    # Offer subcommand / subcommand argument completions
+    local -r subcommand="${unparsed_words[0]}"
+    unset 'unparsed_words[0]'
+    unparsed_words=("${unparsed_words[@]}")
+    case "${subcommand}" in
+    render|install-cni)
+        # Offer subcommand argument completions
+        "_sluice_k8s_${subcommand}"
+        ;;
+    *)
+        # Offer subcommand completions
+        COMPREPLY+=($(compgen -W 'render install-cni' -- "${cur}"))
+        ;;
+    esac
+}
+
+_sluice_k8s_render() {
+    repeating_flags=()
+    non_repeating_flags=(--version -h --help)
+    repeating_options=(--only)
+    non_repeating_options=(-f --file --image --namespace)
+    __sluice_offer_flags_options 0
+
+    # Offer option value completions
+    case "${prev}" in
+    '-f'|'--file')
+        __sluice_add_completions -f
+        return
+        ;;
+    '--image')
+        return
+        ;;
+    '--namespace')
+        return
+        ;;
+    '--only')
+        return
+        ;;
+    esac
+}
+
+_sluice_k8s_install-cni() {
+    repeating_flags=()
+    non_repeating_flags=(--version -h --help)
+    repeating_options=()
+    non_repeating_options=(--to --from)
+    __sluice_offer_flags_options 0
+
+    # Offer option value completions
+    case "${prev}" in
+    '--to')
+        __sluice_add_completions -d
+        return
+        ;;
+    '--from')
+        __sluice_add_completions -f
         return
         ;;
     esac

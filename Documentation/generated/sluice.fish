@@ -94,6 +94,14 @@ function __sluice_parse_tokens -S
             case 'uninstall'
                 __sluice_parse_subcommand 0 'f/file=' 'root=' 'only=+' 'with=+' 'without-agent' 'with-agent' 'y/yes' 'force' 'no-run' 'version' 'h/help'
             end
+        case 'k8s'
+            __sluice_parse_subcommand 0 'version' 'h/help'
+            switch $unparsed_tokens[1]
+            case 'render'
+                __sluice_parse_subcommand 0 'f/file=' 'image=' 'namespace=' 'only=+' 'version' 'h/help'
+            case 'install-cni'
+                __sluice_parse_subcommand 0 'to=' 'from=' 'version' 'h/help'
+            end
         case 'snapshot'
             __sluice_parse_subcommand 0 'socket=' 'state=' 'f/file=' 'version' 'h/help'
         case 'schema'
@@ -167,6 +175,7 @@ complete -c 'sluice' -n '__sluice_should_offer_completions_for_positional "sluic
 complete -c 'sluice' -n '__sluice_should_offer_completions_for_positional "sluice" -eq 1' -fa 'events' -d 'Show what happens on this host: leases, devices that come and go, drift, applies.'
 complete -c 'sluice' -n '__sluice_should_offer_completions_for_positional "sluice" -eq 1' -fa 'doctor' -d 'Say what is wrong with the host, why, and how to mend it.'
 complete -c 'sluice' -n '__sluice_should_offer_completions_for_positional "sluice" -eq 1' -fa 'boot' -d 'The files of the operating system that make a host come back as it is declared.'
+complete -c 'sluice' -n '__sluice_should_offer_completions_for_positional "sluice" -eq 1' -fa 'k8s' -d 'What a Kubernetes node needs.'
 complete -c 'sluice' -n '__sluice_should_offer_completions_for_positional "sluice" -eq 1' -fa 'snapshot' -d 'Record this host in one text file that the other commands read.'
 complete -c 'sluice' -n '__sluice_should_offer_completions_for_positional "sluice" -eq 1' -fa 'schema' -d 'Print the JSON Schema of the host file, for editors.'
 complete -c 'sluice' -n '__sluice_should_offer_completions_for_positional "sluice" -eq 1' -fa 'help' -d 'Show subcommand help information.'
@@ -435,6 +444,20 @@ complete -c 'sluice' -n '__sluice_should_offer_completions_for_flags_or_options 
 complete -c 'sluice' -n '__sluice_should_offer_completions_for_flags_or_options "sluice boot uninstall" no-run' -l 'no-run' -d 'Print the commands that make the files count, and do not run them.'
 complete -c 'sluice' -n '__sluice_should_offer_completions_for_flags_or_options "sluice boot uninstall" version' -l 'version' -d 'Show the version.'
 complete -c 'sluice' -n '__sluice_should_offer_completions_for_flags_or_options "sluice boot uninstall" h help' -s 'h' -l 'help' -d 'Show help information.'
+complete -c 'sluice' -n '__sluice_should_offer_completions_for_flags_or_options "sluice k8s" version' -l 'version' -d 'Show the version.'
+complete -c 'sluice' -n '__sluice_should_offer_completions_for_flags_or_options "sluice k8s" h help' -s 'h' -l 'help' -d 'Show help information.'
+complete -c 'sluice' -n '__sluice_should_offer_completions_for_positional "sluice k8s" -eq 1' -fa 'render' -d 'Print the manifests for a cluster whose nodes have this host file.'
+complete -c 'sluice' -n '__sluice_should_offer_completions_for_positional "sluice k8s" -eq 1' -fa 'install-cni' -d 'Put the CNI plugin where the container runtime looks.'
+complete -c 'sluice' -n '__sluice_should_offer_completions_for_flags_or_options "sluice k8s render" f file' -s 'f' -l 'file' -d 'The host file.' -rF
+complete -c 'sluice' -n '__sluice_should_offer_completions_for_flags_or_options "sluice k8s render" image' -l 'image' -d 'The image with Sluice\'s programs; see packaging/container.' -rfka ''
+complete -c 'sluice' -n '__sluice_should_offer_completions_for_flags_or_options "sluice k8s render" namespace' -l 'namespace' -d 'The agent\'s namespace.' -rfka ''
+complete -c 'sluice' -n '__sluice_should_offer_completions_for_flags_or_options "sluice k8s render"' -l 'only' -d 'Only objects of this kind, such as DaemonSet; may be given several times.' -rfka ''
+complete -c 'sluice' -n '__sluice_should_offer_completions_for_flags_or_options "sluice k8s render" version' -l 'version' -d 'Show the version.'
+complete -c 'sluice' -n '__sluice_should_offer_completions_for_flags_or_options "sluice k8s render" h help' -s 'h' -l 'help' -d 'Show help information.'
+complete -c 'sluice' -n '__sluice_should_offer_completions_for_flags_or_options "sluice k8s install-cni" to' -l 'to' -d 'The folder.' -rfa '(__sluice_complete_directories)'
+complete -c 'sluice' -n '__sluice_should_offer_completions_for_flags_or_options "sluice k8s install-cni" from' -l 'from' -d 'The plugin.' -rF
+complete -c 'sluice' -n '__sluice_should_offer_completions_for_flags_or_options "sluice k8s install-cni" version' -l 'version' -d 'Show the version.'
+complete -c 'sluice' -n '__sluice_should_offer_completions_for_flags_or_options "sluice k8s install-cni" h help' -s 'h' -l 'help' -d 'Show help information.'
 complete -c 'sluice' -n '__sluice_should_offer_completions_for_flags_or_options "sluice snapshot" socket' -l 'socket' -d 'The agent\'s socket.' -rF
 complete -c 'sluice' -n '__sluice_should_offer_completions_for_flags_or_options "sluice snapshot" state' -l 'state' -d 'Where the records are, when no agent runs.' -rfa '(__sluice_complete_directories)'
 complete -c 'sluice' -n '__sluice_should_offer_completions_for_flags_or_options "sluice snapshot" f file' -s 'f' -l 'file' -d 'Write to FILE, which must not exist, instead of standard output.' -rF

@@ -163,9 +163,9 @@ _sluiced() {
     local -a unparsed_words=("${COMP_WORDS[@]:1:${COMP_CWORD}}")
 
     local -a repeating_flags=()
-    local -a non_repeating_flags=(--observe-only --version -h --help)
+    local -a non_repeating_flags=(--observe-only --use-cdi --version -h --help)
     local -a repeating_options=(--allow-uid --libvirt)
-    local -a non_repeating_options=(-f --file --state --socket --group --kubelet --listen --certificate --key --client-ca --log-level)
+    local -a non_repeating_options=(-f --file --state --socket --group --kubelet --resource-list --resource-prefix --listen --certificate --key --client-ca --log-level)
     __sluiced_offer_flags_options 0
 
     # Offer option value completions
@@ -193,6 +193,13 @@ _sluiced() {
         ;;
     '--kubelet')
         __sluiced_add_completions -d
+        return
+        ;;
+    '--resource-list')
+        __sluiced_add_completions -f
+        return
+        ;;
+    '--resource-prefix')
         return
         ;;
     '--listen')

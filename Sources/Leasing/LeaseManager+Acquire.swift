@@ -321,6 +321,7 @@ extension LeasingError {
     /// Whoever had it before has not let go.
     fileprivate init(stillHeld member: Pool.Member, by holder: Holder) {
         self.init(
-            .stillHeld, "\(member.function.name) is still used by \(holder)", remedy: "\(holder.remedy), then try again")
+            .stillHeld, "\(member.function.name) is still used by \(holder)", remedy: "\(holder.remedy), then try again"
+        )
     }
 }

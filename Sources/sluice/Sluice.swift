@@ -12,6 +12,7 @@ struct Sluice: AsyncParsableCommand {
             Bring it there:       sluice plan, sluice apply
             Give functions out:   sluice pool list, sluice lease acquire --pool tenant
             To virtual machines:  sluice network sync, sluice vm attach z-k8s-n-1 --pool tenant
+            To pods:              sluice k8s render
             See what happens:     sluice events --follow
             See what is wrong:    sluice doctor
             Keep it over reboots: sluice boot install
@@ -23,7 +24,7 @@ struct Sluice: AsyncParsableCommand {
         subcommands: [
             List.self, Show.self, Topology.self, PlanCommand.self, Apply.self, PoolCommand.self,
             LeaseCommand.self, VMCommand.self, NetworkCommand.self, Events.self, Doctor.self,
-            Boot.self, Snapshot.self, SchemaCommand.self,
+            Boot.self, KubernetesCommand.self, Snapshot.self, SchemaCommand.self,
         ])
 }
 

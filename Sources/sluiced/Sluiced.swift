@@ -1,7 +1,7 @@
-internal import Kubernetes
 internal import Agent
 internal import ArgumentParser
 internal import Glibc
+internal import Kubernetes
 internal import Logging
 internal import PCI
 internal import SRIOV

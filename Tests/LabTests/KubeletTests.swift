@@ -302,5 +302,37 @@ extension LabSuite {
             }
             _ = try agent.stop()
         }
+
+        @Test("With CDI the runtime gets the nodes by name, and what the names mean is written before")
+        func cdi() async throws {
+            try Lab.run(["rm", "-rf", "/var/run/cdi"])
+            let agent = try AgentProcess(
+                PodHost.file.replacing("driver: kernel", with: "driver: vfio-pci"),
+                arguments: ["--kubelet", folder, "--use-cdi"])
+            let kubelet = FakeKubelet(in: folder, .registry)
+            let path = "/var/run/cdi/sriov-dp-net-pci-sluice.local_pods.json"
+            try await kubelet.run { kubelet in
+                let ids = try await devices(kubelet, 4)
+                let answer = try await kubelet.allocate([ids[1], ids[0]], of: resource)
+                let names = [ids[1], ids[0]].map { "sluice.local/net-pci=\($0)" }
+                #expect(answer.cdiDevices.map(\.name) == names && answer.devices.isEmpty)
+                #expect(answer.annotations == ["cdi.k8s.io/sluice_pods": names.joined(separator: ",")])
+                let bytes = try Data(contentsOf: URL(fileURLWithPath: path))
+                let object = try #require(JSONSerialization.jsonObject(with: bytes) as? [String: Any])
+                #expect(
+                    object["kind"] as? String == "sluice.local/net-pci" && object["cdiVersion"] as? String == "0.5.0")
+                let listed = (object["devices"] as? [[String: Any]])?.compactMap { $0["name"] as? String }
+                #expect(listed == ids)
+                let function = try PCIReader(files: LiveFileTree()).function(Lab.address(ids[0]))
+                let group = try #require(function?.iommuGroup)
+                #expect(String(decoding: bytes, as: UTF8.self).contains(#""hostPath":"/dev/vfio/\#(group)""#))
+            }
+            try Lab.run(["rm", path])
+            _ = try agent.stop()
+            // Containers that are started anew after a reboot need it too.
+            try agent.start()
+            try Lab.wait(for: path) { try LiveFileTree().text(path) != nil }
+            _ = try agent.stop()
+        }
     }
 }

@@ -127,6 +127,7 @@ public final class DevicePlugin: Sendable {
         for server in gone {
             logger.notice("\(server.name) is no resource any more", metadata: ["socket": "\(server.socket)"])
             server.stop(removingSocket: true)
+            if options.usesCDI { unlink(CDISpecification.path(of: server.resource)) }
         }
         guard let folder else { return }
         for resource in resources {
@@ -262,18 +263,21 @@ public final class DevicePlugin: Sendable {
                 logger.notice("the kubelet has taken \(name)")
             }
         }
-        server.prepare([registration, DevicePluginService(server: server, allocator: allocator)], on: group)
+        let listener = server.prepare(
+            [registration, DevicePluginService(server: server, allocator: allocator)], on: group)
         let logger = logger
         served(1)
         tasks.addTask { [self] in
             defer { served(-1) }
             do {
-                try await server.serve()
+                try await server.serve(listener)
             } catch {
                 guard !Task.isCancelled else { return }
-                logger.error(
-                    "\(server.socket) cannot be listened on: \(error); a folder that is read-only came after the agent was started: systemctl restart sluiced"
-                )
+                let folder = server.socket.split(separator: "/").dropLast().joined(separator: "/")
+                // Of what came after the agent was started its unit knows nothing.
+                let isReadOnly = access("/\(folder)", W_OK) != 0 && errno == EROFS
+                let remedy = isReadOnly ? "; /\(folder) came after the agent: systemctl restart sluiced" : ""
+                logger.error("\(server.socket) cannot be listened on: \(error)\(remedy)")
                 again()
             }
         }

@@ -13,12 +13,16 @@ final class ResourceServer: Sendable {
     let name: ResourceName
     let socket: String
 
+    typealias Server = GRPCServer<HTTP2ServerTransport.Posix>
+
     private struct State {
         var resource: NodeResource
         var devices: [PluginDevice]
         var watchers: [UInt64: AsyncStream<[PluginDevice]>.Continuation] = [:]
         var lastWatcher: UInt64 = 0
-        var server: GRPCServer<HTTP2ServerTransport.Posix>?
+        var server: Server?
+        /// Whether the socket was there: from then on it being away means that somebody has removed it.
+        var isBound = false
         /// The kubelet that it has registered with, by its socket.
         var kubelet: FileIdentity?
     }
@@ -33,7 +37,10 @@ final class ResourceServer: Sendable {
 
     var resource: NodeResource { state.withLock { $0.resource } }
     var devices: [PluginDevice] { state.withLock { $0.devices } }
-    var isServing: Bool { state.withLock { $0.server != nil } && FileIdentity(socket) != nil }
+    var isServing: Bool {
+        let (server, isBound) = state.withLock { ($0.server, $0.isBound) }
+        return server != nil && (!isBound || FileIdentity(socket) != nil)
+    }
 
     /// Takes over what the resource has now, and tells the kubelet when that is something else. Returns whether it is.
     func update(_ resource: NodeResource, _ devices: [PluginDevice]) -> Bool {
@@ -66,26 +73,33 @@ final class ResourceServer: Sendable {
     // MARK: The socket
 
     /// Begins to listen; to be followed by `serve`. One that listened before gives way.
-    func prepare(_ services: [any RegistrableRPCService], on group: MultiThreadedEventLoopGroup) {
-        let server = GRPCServer(
+    func prepare(_ services: [any RegistrableRPCService], on group: MultiThreadedEventLoopGroup) -> Server {
+        let server = Server(
             transport: .http2NIOPosix(
                 address: .unixDomainSocket(path: socket), transportSecurity: .plaintext, eventLoopGroup: group),
             services: services)
         let (other, watchers) = state.withLock { state in
-            defer { (state.server, state.watchers, state.kubelet) = (server, [:], nil) }
+            defer { (state.server, state.isBound, state.watchers, state.kubelet) = (server, false, [:], nil) }
             return (state.server, Array(state.watchers.values))
         }
         for watcher in watchers { watcher.finish() }
         other?.beginGracefulShutdown()
+        return server
     }
 
     /// Listens until it is stopped.
     ///
     /// Throws when the socket cannot be made.
-    func serve() async throws {
-        guard let server = state.withLock({ $0.server }) else { return }
+    func serve(_ server: Server) async throws {
         defer { state.withLock { if $0.server === server { $0.server = nil } } }
+        async let bound: Void = waitForSocket(of: server)
         try await server.serve()
+        await bound
+    }
+
+    private func waitForSocket(of server: Server) async {
+        guard (try? await server.listeningAddress) != nil else { return }
+        state.withLock { if $0.server === server { $0.isBound = true } }
     }
 
     /// Stops listening. The socket stays for the next one, unless the resource is none any more.
