@@ -36,6 +36,20 @@ struct CNITests {
         #expect(try parse(three).settings(macArgument: "02:00:00:00:00:02").mac == MACAddress("02:00:00:00:00:03"))
     }
 
+    @Test(
+        "What the VF is is written only where the specification has it",
+        arguments: [
+            ("/var/run/k8s.cni.cncf.io/devinfo/cni/a", true), ("/run/k8s.cni.cncf.io/a", true), ("/etc/passwd", false),
+            ("/run/k8s.cni.cncf.io/../passwd", false), ("/run/k8s.cni.cncf.io/", false),
+            ("run/k8s.cni.cncf.io/a", false),
+            ("/run/k8s.cni.cncf.io/./a", false),
+        ])
+    func deviceInfoFile(_ path: String, _ isAllowed: Bool) throws {
+        let conf = try parse(",\"runtimeConfig\":{\"cniDeviceInfoFile\":\"\(path)\"}")
+        #expect(((try? conf.deviceInfoFile) == path) == isAllowed)
+        if !isAllowed { #expect(throws: CNIError.self) { try conf.deviceInfoFile } }
+    }
+
     @Test("The device is what multus or the runtime has filled in")
     func device() throws {
         #expect(try parse("").device() == PCIAddress("0000:41:10.0"))

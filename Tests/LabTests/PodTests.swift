@@ -63,12 +63,18 @@ extension LabSuite {
             try Lab.settle()
             let address = try #require(try PodHost.functions().first)
             let pod = try Pod("plain")
-            let configuration = try Pod.configuration(["deviceID": "\(address)"], version: "1.1.0", isAddressed: false)
+            let info = "/var/run/k8s.cni.cncf.io/devinfo/cni/demo-plain-net1"
+            let configuration = try Pod.configuration(
+                ["deviceID": "\(address)", "runtimeConfig": ["CNIDeviceInfoFile": info]], version: "1.1.0",
+                isAddressed: false)
             let reply = try pod.add(configuration)
+            let told = try LiveFileTree().text(info) ?? ""
+            #expect(told.contains(#""pci-address":"\#(address)""#) && told.contains(#""type":"pci""#), "\(told)")
             #expect(reply.interface["pciID"] as? String == "\(address)" && reply.interface["mtu"] as? Int == 1500)
             #expect(reply.object["ips"] == nil && reply.object["cniVersion"] as? String == "1.1.0", "\(reply.text)")
             #expect(try PodHost.leases().map(\.consumer).allSatisfy { $0.hasPrefix("namespace:\(pod.path)@") })
             #expect(try pod.call("DEL", configuration).status == 0)
+            #expect(try LiveFileTree().text(info) == nil)
             try PodHost.expectClean()
             _ = try agent.stop()
         }

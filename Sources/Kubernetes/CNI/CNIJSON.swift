@@ -6,7 +6,8 @@ enum CNIJSON {
         uniqueKeysWithValues: [
             "cniVersion", "name", "type", "ipam", "dns", "prevResult", "runtimeConfig", "deviceID", "pciBusID", "vlan",
             "vlanQoS", "vlanProto", "mac", "spoofchk", "trust", "min_tx_rate", "max_tx_rate", "link_state",
-            "containerID", "ifname", "interfaces", "ips", "routes", "mtu", "sandbox", "socketPath", "pciID", "version",
+            "containerID", "ifname", "CNIDeviceInfoFile", "interfaces", "ips", "routes", "mtu", "sandbox", "socketPath",
+            "pciID", "version",
             "address", "gateway", "interface", "dst", "gw", "advmss", "priority", "table", "scope", "nameservers",
             "domain", "search", "options", "code", "msg", "details",
         ].map { ($0.lowercased(), $0) })

@@ -34,6 +34,7 @@ extension ContainerNetwork {
                 remedy: "DEL comes before it is added again")
         }
         let device = try conf.device()
+        _ = try conf.deviceInfoFile
         if let function = manager.observedHost[device],
             function.pci.physicalFunction == nil || !function.pci.classCode.isNetwork
         {
@@ -113,8 +114,23 @@ extension ContainerNetwork {
         result.routes = (result.routes ?? []) + (addressed.routes ?? [])
         if result.ips?.isEmpty ?? false { result.ips = nil }
         if result.routes?.isEmpty ?? false { result.routes = nil }
+        try await writeDeviceInfo(lease, conf)
         result.dns = [result.dns, conf.dns, addressed.dns].compactMap(\.self).first { !$0.isEmpty }
         return .result(try result.text(conf.version))
+    }
+
+    /// Tells the runtime what the VF is, where it asks for that.
+    private func writeDeviceInfo(_ lease: Lease, _ conf: NetworkConfiguration) async throws {
+        guard let path = try conf.deviceInfoFile, let member = manager.pools.member(at: lease.address) else { return }
+        let files = kernel.files
+        do {
+            try await offLoop.run {
+                let nodes = try DeviceNodes(of: lease.address, isRDMA: true, files: files)
+                try DeviceInfo(member, nodes).write(to: path)
+            }
+        } catch {
+            throw CNIError(.inputOutput, "\(path) cannot be written: \(error)")
+        }
     }
 
     /// Takes back what an ADD has begun. What cannot be done now the lease remembers.

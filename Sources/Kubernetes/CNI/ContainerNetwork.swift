@@ -18,6 +18,8 @@ public struct ContainerNetwork: Sendable {
     let kernel: any HostKernel
     /// A runtime that has given up waiting for an ADD asks for its DEL, which comes after it.
     private let turns = Turnstiles<String>()
+    /// Runs what writes files off the event loop.
+    let offLoop = SerialQueue()
 
     /// A plugin on a host.
     public init(manager: LeaseManager, kernel: any HostKernel) {
@@ -72,7 +74,10 @@ public struct ContainerNetwork: Sendable {
     }
 
     private func status(_ call: CNICall, _ conf: NetworkConfiguration) throws -> Answer {
-        guard manager.pools.pools.contains(where: { ["kubernetes", "any"].contains($0.declared.purpose) }) else {
+        // Functions that are in no pool are given out by name, as lists of resources have them.
+        let pools = manager.pools
+        let isForPods = pools.pools.contains { ["kubernetes", "any"].contains($0.declared.purpose) }
+        guard isForPods || !pools.others.isEmpty else {
             throw CNIError(
                 .notAvailable, "no pool is for pods", remedy: "write for: kubernetes into a pool of the host file")
         }
@@ -93,6 +98,7 @@ public struct ContainerNetwork: Sendable {
         if lease == nil, let former { lease = try await adopt(former, call, attachment) }
         if let lease { try await remove(lease, from: call.netns) }
         try former?.remove()
+        if let path = try? conf.deviceInfoFile { unlink(path) }
         return try ended(call, conf)
     }
 

@@ -32,6 +32,13 @@ struct NetworkConfiguration: Decodable, Sendable {
     struct RuntimeConfiguration: Decodable, Sendable {
         var mac: String?
         var deviceID: String?
+        /// Where the runtime reads what the VF is (device-info-spec).
+        var deviceInfoFile: String?
+
+        enum CodingKeys: String, CodingKey {
+            case mac, deviceID
+            case deviceInfoFile = "CNIDeviceInfoFile"
+        }
     }
 
     /// The interfaces that are not to be collected (GC); nil where the runtime does not say. An empty list may be null.
@@ -136,6 +143,19 @@ struct NetworkConfiguration: Decodable, Sendable {
                 remedy: "it looks like 0000:41:10.0")
         }
         return address
+    }
+
+    /// The file that the runtime reads what the VF is from. Throws code 7 for one that is not among those of the
+    /// specification: the agent would write wherever it is told.
+    var deviceInfoFile: String? {
+        get throws(CNIError) {
+            guard let path = runtimeConfig?.deviceInfoFile, !path.isEmpty else { return nil }
+            let parts = path.split(separator: "/", omittingEmptySubsequences: false)
+            let isThere = ["/run/k8s.cni.cncf.io/", "/var/run/k8s.cni.cncf.io/"].contains(where: path.hasPrefix)
+            guard isThere, path.utf8.count < 1024, !parts.dropFirst().contains(where: { ["", ".", ".."].contains($0) })
+            else { throw Self.wrong("CNIDeviceInfoFile", path, "it is a file below /var/run/k8s.cni.cncf.io") }
+            return path
+        }
     }
 
     /// What the VF is to be set to. Throws code 7 with the key that is wrong.

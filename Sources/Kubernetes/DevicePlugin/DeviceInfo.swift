@@ -27,6 +27,13 @@ struct DeviceInfo: Encodable {
             pciAddress: "\(member.function.pci.address)", pfPciAddress: member.port.map { "\($0.pci.address)" },
             rdmaDevice: nodes.rdmaDevice)
     }
+
+    /// Writes it to a file; whoever reads that sees the whole of it. Throws when it cannot be written.
+    func write(to path: String) throws {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        try NodeFiles.replace(path, with: try encoder.encode(self))
+    }
 }
 
 /// The files that hold it.
@@ -44,10 +51,8 @@ struct DeviceInfoFiles: Sendable {
     /// Throws `LeasingError` when that cannot be done: the pod would be told nothing of its device.
     func write(_ info: DeviceInfo, _ resource: ResourceName, _ device: String) throws(LeasingError) {
         let path = path(resource, device)
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         do {
-            try NodeFiles.replace(path, with: try encoder.encode(info))
+            try info.write(to: path)
         } catch {
             throw LeasingError(
                 .unprepared, "\(path) cannot be written: \(error)",
