@@ -72,7 +72,7 @@ let package = Package(
             swiftSettings: settings),
         .executableTarget(
             name: "sluiced",
-            dependencies: ["Agent", "Kubernetes", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            dependencies: ["Agent", "CLinux", .product(name: "ArgumentParser", package: "swift-argument-parser")],
             swiftSettings: settings),
         .target(name: "AgentWire", swiftSettings: settings),
         .executableTarget(

@@ -56,6 +56,8 @@ extension HostKeeper {
         let clock = ContinuousClock()
         let start = clock.now
         let devices = Set(plan.devices.filter { !$0.steps.isEmpty }.compactMap(\.address))
+        // During maintenance nobody can tell what is to become of these ports.
+        defer { onPools() }
         return try await manager.maintaining(devices) {
             let reports = try await self.blocking { [self] in
                 let lock = try ApplyLock.take(in: options.state, command: "sluiced") { [logger] holder in

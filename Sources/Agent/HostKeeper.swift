@@ -225,6 +225,7 @@ final class HostKeeper: Sendable {
     private func mend() async throws {
         // Whoever asks meanwhile for a VF of a port that lacks some waits for what becomes of it.
         let incomplete = try await blocking { [self] in incompletePorts() }
+        defer { if !incomplete.isEmpty { onPools() } }
         try await manager.maintaining(incomplete) {
             // Before anything is mended: a lease whose VF was taken away must not get the one that is made in its place.
             if !(await manager.reconcile()).isEmpty { work.add() }

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <linux/genetlink.h>
 #include <linux/netlink.h>
 #include <linux/openat2.h>
@@ -194,6 +195,27 @@ static inline void sluice_writer_loop(int socket) {
         pthread_t thread;
         if (pthread_create(&thread, &attributes, sluice_writer_job_run, job) != 0) sluice_writer_job_run(job);
     }
+}
+
+/// Gives up all capabilities but those of a mask (bit 1 << CAP_…), for this process and whatever it starts. To be called
+/// while there is one thread: each has its own. Returns -1 with errno.
+static inline int sluice_keep_capabilities(uint64_t mask) {
+    for (int capability = 0; capability < 64; capability++) {
+        int has = prctl(PR_CAPBSET_READ, capability, 0, 0, 0);
+        if (has < 0) break;
+        if (has == 0 || (mask >> capability & 1)) continue;
+        if (prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) != 0) return -1;
+    }
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
+    struct __user_cap_data_struct data[2];
+    if (syscall(SYS_capget, &header, data) != 0) return -1;
+    for (int word = 0; word < 2; word++) {
+        uint32_t kept = (uint32_t)(mask >> (32 * word));
+        data[word].effective &= kept;
+        data[word].permitted &= kept;
+        data[word].inheritable = 0;
+    }
+    return (int)syscall(SYS_capset, &header, data);
 }
 
 /// Starts a writer process and returns the socket to it, or -1 with errno.

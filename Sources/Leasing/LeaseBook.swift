@@ -96,7 +96,9 @@ struct LeaseBook: Sendable {
     mutating func clearWay(for request: LeaseRequest) -> Lease? {
         guard let kind = request.takesFrom, let address = request.function, let member = pools.member(at: address),
             let lease = open[member.identity].flatMap({ leases[$0] }), lease.state == .active,
-            lease.consumer.kind == kind, !owned.contains(lease.id)
+            lease.consumer.kind == kind, !owned.contains(lease.id),
+            // Another pod's is not taken, whatever a network's configuration says.
+            lease.pod == nil || request.pod == nil || lease.pod == request.pod || request.consumer.kind == kind
         else { return nil }
         open[member.identity] = nil
         owned.insert(lease.id)

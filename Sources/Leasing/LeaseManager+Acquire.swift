@@ -66,7 +66,11 @@ extension LeaseManager {
     private func grant(_ request: LeaseRequest, _ actor: String) async throws(LeasingError) -> Grant {
         let cause = Cause(actor: actor, "acquire")
         var tries = 0
-        if let function = request.function { try await lookAgain(at: function) }
+        if let function = request.function {
+            // Whoever makes way may just be on the way back, or be written down: that is a matter of moments.
+            if request.takesFrom != nil, let lease = lease(at: function) { await settle(lease.id) }
+            try await lookAgain(at: function)
+        }
         while true {
             tries += 1
             let decision: Placement.Decision

@@ -1,3 +1,4 @@
+internal import Netlink
 public import PCI
 internal import SRIOV
 internal import Synchronization
@@ -6,17 +7,18 @@ internal import Synchronization
 /// to the next: then the one before has ended.
 extension LeaseManager {
     /// Leases a function that the kubelet has allocated, clean, whoever had it from the kubelet before. Where a pod's
-    /// interface still has it, it is the allocation's when that is gone.
+    /// interface still has it, it is the allocation's when that is gone: the kubelet takes a pod for ended before its interfaces
+    /// are taken away.
     ///
     /// Throws `lease.stillHeld` when somebody uses it, and what `acquire` throws when somebody else has it.
     @discardableResult
     public func allocate(
         _ address: PCIAddress, for consumer: Consumer, actor: String
     ) async throws(LeasingError) -> Lease {
-        if let lease = lease(at: address), lease.returnsTo != nil,
-            let kept = try await update(lease, { $0.returnsTo = consumer })
-        {
-            return kept
+        if let lease = lease(at: address), lease.returnsTo == consumer, lease.state == .active {
+            // Which pod it is for now the kubelet has yet to say.
+            let kept = try await update(lease) { $0.pod = nil }
+            if let kept, kept.state == .active { return kept }
         }
         var request = LeaseRequest(function: address, consumer: consumer)
         request.takesFrom = .allocation
@@ -60,6 +62,16 @@ extension LeaseManager {
         }
     }
 
+    /// What a function is set to for whoever gets it back; nil when it is free then.
+    func settingsAfter(_ lease: Lease, _ member: Pool.Member) -> VirtualFunctionSettings? {
+        lease.returnsTo.map { _ in state.withLock { handedBackSettings(lease, member, $0) } }
+    }
+
+    private func handedBackSettings(_ lease: Lease, _ member: Pool.Member, _ book: LeaseBook) -> VirtualFunctionSettings {
+        let pool = book.pools.pool(of: member.identity).flatMap { book.pools[name: $0]?.declared }
+        return (pool?.settings ?? .init()).filled(from: member.policy)
+    }
+
     /// The lease that begins when another one ends, its function clean; none when it is free then.
     func handBack(_ lease: Lease, _ member: Pool.Member, _ cause: Cause) throws(LeasingError) -> [Ledger.Change] {
         guard let consumer = lease.returnsTo else { return [] }
@@ -71,7 +83,7 @@ extension LeaseManager {
                 time: time.wall)
             next.boot = time.boot
             next.pod = lease.pod
-            next.settings = member.policy
+            next.settings = handedBackSettings(lease, member, book)
             return next
         }
         var change = try change(

@@ -45,7 +45,8 @@ extension LeaseManager {
     }
 
     /// Takes over what a consumer uses without a lease: it got the function while the program was away. Nothing is done to
-    /// the function but that it is set as the pool says.
+    /// the function but that it is set as the pool says; and not that, where the kubelet has given it to a pod: that has it
+    /// as it is.
     ///
     /// Returns the lease that it has already, if there is one; nil for a function that is not ours to give. Throws
     /// `lease.stillHeld` when the function is leased to somebody else.
@@ -58,7 +59,10 @@ extension LeaseManager {
             guard let member = book.pools.member(at: address) else { return nil }
             if let lease = book.open[member.identity].flatMap({ book.leases[$0] }) { return (member, lease, false) }
             let pool = book.pools.pool(of: member.identity).flatMap { book.pools[name: $0]?.declared }
-            let lease = book.take(member, of: pool, for: consumer, settings, at: time) { $0.wasHeld = true }
+            let lease = book.take(member, of: pool, for: consumer, settings, at: time) { lease in
+                lease.wasHeld = true
+                if consumer.kind == .allocation, let found = member.function.settings { lease.settings = found }
+            }
             return (member, lease, true)
         }
         guard case (let member, var lease, let isNew)? = taken else { return nil }
@@ -83,6 +87,7 @@ extension LeaseManager {
             _ = state.withLock { $0.forget(id) }
             throw error
         }
+        guard consumer.kind != .allocation else { return lease }
         let (care, settings) = (care, lease.settings)
         try await queues.run(on: member.portAddress) { () throws(LeasingError) in
             try care.set(member, settings: settings)

@@ -119,8 +119,10 @@ extension LeaseManager {
         do throws(LeasingError) {
             let driver = lease.driverBefore
             let hadSettings = !lease.settings.isEmpty || lease.before != nil
+            let after = settingsAfter(lease, member)
             try await queues.run(on: member.portAddress) { () throws(LeasingError) in
                 try care.scrub(member, driverBefore: driver, hadSettings: hadSettings)
+                if let after { try care.set(member, settings: after) }
             }
         } catch {
             lease.reason = error.message

@@ -9,10 +9,10 @@ public struct ResourceName: Sendable, Hashable {
     public static let defaultPrefix = "sluice.local"
 
     /// A name of its parts; nil when Kubernetes would refuse it ("Qualified name" in its API conventions): a prefix that is a
-    /// DNS name of at most 253 bytes, outside of kubernetes.io, and 1 to 63 letters, digits, `-`, `_` and `.` with a letter
+    /// DNS name of at most 244 bytes (quotas have it with `requests.` before), outside of kubernetes.io, and 1 to 63 letters, digits, `-`, `_` and `.` with a letter
     /// or digit at either end.
     public init?(prefix: String, name: String) {
-        guard Self.isDomain(prefix), !("." + prefix).hasSuffix(".kubernetes.io"), !prefix.hasPrefix("requests."),
+        guard Self.isDomain(prefix), !prefix.hasSuffix("kubernetes.io"), !prefix.hasPrefix("requests."),
             (1...63).contains(name.utf8.count), Self.hasAlphanumericEnds(name[...]),
             name.utf8.allSatisfy({
                 Self.isAlphanumeric($0) || [UInt8(ascii: "-"), UInt8(ascii: "_"), UInt8(ascii: ".")].contains($0)
@@ -23,7 +23,7 @@ public struct ResourceName: Sendable, Hashable {
     }
 
     private static func isDomain(_ text: String) -> Bool {
-        (1...253).contains(text.utf8.count)
+        (1...244).contains(text.utf8.count)
             && text.split(separator: ".", omittingEmptySubsequences: false).allSatisfy { label in
                 (1...63).contains(label.utf8.count) && hasAlphanumericEnds(label)
                     && label.utf8.allSatisfy {

@@ -80,10 +80,18 @@ package final class FakeKubelet: Sendable {
     }
 
     /// Writes its record of allocations anew, as the kubelet does with every one.
-    package func writeCheckpoint() {
+    package func writeCheckpoint(_ devices: [(resource: String, ids: [String])] = []) {
+        let entries = devices.map { entry in
+            let ids = entry.ids.map { "\"\($0)\"" }.joined(separator: ",")
+            return """
+                {"PodUID":"1","ContainerName":"app","ResourceName":"\(entry.resource)","DeviceIDs":{"0":[\(ids)]},"AllocResp":""}
+                """
+        }
+        let text =
+            "{\"Data\":{\"PodDeviceEntries\":[\(entries.joined(separator: ","))],\"RegisteredDevices\":{}},\"Checksum\":1}"
         let path = "\(folder)/device-plugins/kubelet_internal_checkpoint"
         let descriptor = open(path + ".tmp", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
-        write(descriptor, "{}", 2)
+        write(descriptor, text, text.utf8.count)
         close(descriptor)
         rename(path + ".tmp", path)
     }

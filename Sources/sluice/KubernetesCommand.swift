@@ -1,14 +1,17 @@
 internal import ArgumentParser
 internal import FoundationEssentials
 internal import Glibc
+internal import AgentAPI
 internal import HostFile
+internal import Leasing
+internal import Netlink
 internal import PCI
 internal import SRIOV
 
 struct KubernetesCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "k8s", abstract: "What a Kubernetes node needs.",
-        subcommands: [KubernetesRender.self, KubernetesInstall.self])
+        subcommands: [KubernetesRender.self, KubernetesInstall.self, KubernetesReady.self])
 }
 
 struct KubernetesRender: AsyncParsableCommand {
@@ -20,7 +23,8 @@ struct KubernetesRender: AsyncParsableCommand {
             /etc/sluice. Nodes whose agent is started by systemd need the networks only.
 
             Examples:
-              sluice k8s render --image registry.example.com/sluice:0.1.0 | kubectl apply -f -
+              kubectl label node n1 sluice.local/node=true
+              sluice k8s render --image registry.example.com/sluice:0.1.0 --subnet 10.56.0.0/24 | kubectl apply -f -
               sluice k8s render --only NetworkAttachmentDefinition -f host.yaml
             """)
 
@@ -28,21 +32,55 @@ struct KubernetesRender: AsyncParsableCommand {
     var file = "/etc/sluice/host.yaml"
     @Option(name: .long, help: "The image with Sluice's programs; see packaging/container.") var image = "sluice:0.1.0"
     @Option(name: .long, help: "The agent's namespace.") var namespace = "kube-system"
+    @Option(
+        name: .customLong("node-selector"),
+        help: ArgumentHelp("The label of the nodes that have a host file.", valueName: "key=value"))
+    var nodeLabel = "sluice.local/node=true"
+    @Option(name: .long, help: "The addresses that host-local gives out in the networks; none when left out.")
+    var subnet: String?
+    @Option(name: .long, help: "The kubelet's folder.") var kubelet = "/var/lib/kubelet"
+    @Option(name: .long, help: "The folder of the runtime's CNI plugins.") var cniBin = "/opt/cni/bin"
+    @Flag(name: .long, help: "Let networks of sriov-cni be served, as they are.") var replaceSriovCni = false
+    @Option(name: .long, help: "The ConfigMap with config.json, the list of resources that sriov-network-device-plugin had.")
+    var configMap = "sriovdp-config"
+    @Option(name: .long, help: "The prefix of that list's resources (intel.com).") var resourcePrefix: String?
+    @Flag(name: .long, help: "Give containers their device nodes by way of CDI.") var useCdi = false
     @Option(name: .long, help: "Only objects of this kind, such as DaemonSet; may be given several times.")
     var only: [String] = []
 
+    /// The label and its value.
+    var nodeSelector: [(key: String, value: String)] {
+        let parts = nodeLabel.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+        return parts.count == 2 && !parts[0].isEmpty ? [(parts[0], parts[1])] : []
+    }
+
+    func validate() throws {
+        if !nodeLabel.isEmpty, nodeSelector.isEmpty {
+            throw ValidationError("--node-selector \(nodeLabel): give KEY=VALUE, such as sluice.local/node=true.")
+        }
+        if let subnet, IPPrefix(subnet) == nil {
+            throw ValidationError("--subnet \(subnet): give ADDRESS/LENGTH, such as 10.56.0.0/24.")
+        }
+    }
+
     func run() async throws {
         let declared = try HostFile.parse(try HostFile.text(of: file), file: file)
-        guard declared.pools.contains(where: { $0.kubernetesResource != nil }) else {
+        var names: [String: String] = [:]
+        for pool in declared.pools where pool.kubernetesResource != nil {
+            if let other = names.updateValue(pool.name, forKey: NodeManifests.objectName(pool.name)) {
+                throw SRIOVError(
+                    .unknownName, "the networks of pool \(other) and pool \(pool.name) would have one name",
+                    remedy: "rename one of the pools")
+            }
+        }
+        let documents = NodeManifests(declared: declared, options: self).documents
+            .filter { only.isEmpty || only.contains($0.kind) }
+        guard !documents.isEmpty else {
             throw SRIOVError(
-                .unknownName, "\(file) has no pool for Kubernetes",
-                remedy: "write for: kubernetes into one of its pools")
+                .unknownName, "there is nothing of kind \(only.joined(separator: " or "))",
+                remedy: "a pool for Kubernetes has for: kubernetes; kinds are written as in ServiceAccount")
         }
-        let manifests = NodeManifests(declared: declared, namespace: namespace, image: image)
-        let documents = try manifests.documents.filter { only.isEmpty || only.contains($0.kind) }.map {
-            try $0.document()
-        }
-        Output.write("---\n" + documents.joined(separator: "---\n"))
+        Output.write("---\n" + (try documents.map { try $0.document() }.joined(separator: "---\n")))
     }
 }
 
@@ -67,25 +105,46 @@ struct KubernetesInstall: AsyncParsableCommand {
             """)
 
     @Option(name: .long, help: "The folder.", completion: .directory) var to = "/opt/cni/bin"
+    @Flag(name: .long, help: "Put it in the place of sriov-cni too, so that its networks are served as they are.")
+    var replaceSriovCni = false
     @Option(name: .long, help: "The plugin.", completion: .file()) var from = "/usr/local/share/sluice/sluice-cni"
 
     func run() async throws {
         guard let bytes = try LiveFileTree().contents(from, limit: 64 << 20) else {
             throw SRIOVError(.unknownName, "there is no file \(from)", remedy: "give the plugin's path with --from")
         }
-        let new = "\(to)/.sluice-cni.new"
+        try install(bytes, as: "sluice-cni")
+        if replaceSriovCni { try install(bytes, as: "sriov") }
+    }
+
+    private func install(_ bytes: [UInt8], as name: String) throws {
+        let new = "\(to)/.\(name).new"
         do {
             try Data(bytes).write(to: URL(filePath: new))
-            guard chmod(new, 0o755) == 0, rename(new, "\(to)/sluice-cni") == 0 else {
+            guard chmod(new, 0o755) == 0, rename(new, "\(to)/\(name)") == 0 else {
                 throw SRIOVError(.state, String(cString: strerror(errno)))
             }
         } catch {
             let reason = (error as? SRIOVError)?.message ?? "\(error)"
             unlink(new)
             throw SRIOVError(
-                .state, "\(to)/sluice-cni cannot be written: \(reason)",
+                .state, "\(to)/\(name) cannot be written: \(reason)",
                 remedy: "is the folder there, and are you root?")
         }
-        Output.line("\(to)/sluice-cni")
+        Output.line("\(to)/\(name)")
+    }
+}
+
+struct KubernetesReady: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "ready", abstract: "Succeed when the agent runs and the host is as declared: for probes.")
+
+    @OptionGroup var location: AgentLocation
+
+    func run() async throws {
+        guard let client = location.client else {
+            throw LeasingError(.unreachable, "no agent answers", remedy: "systemctl status sluiced")
+        }
+        _ = try client.get("/readyz", as: [String: String].self)
     }
 }

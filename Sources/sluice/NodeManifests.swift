@@ -3,8 +3,10 @@ internal import SRIOV
 /// What a cluster needs so that its nodes run the agent, and its pods get VFs.
 struct NodeManifests {
     var declared: DeclaredHost
-    var namespace = "kube-system"
-    var image: String
+    var options: KubernetesRender
+
+    private var namespace: String { options.namespace }
+    private var image: String { options.image }
 
     /// All of it, in the order in which it is applied.
     var documents: [Manifest] {
@@ -39,7 +41,9 @@ struct NodeManifests {
                     "spec": [
                         "serviceAccountName": "sluice", "automountServiceAccountToken": false,
                         "priorityClassName": "system-node-critical", "hostNetwork": true, "hostPID": true,
-                        "nodeSelector": ["kubernetes.io/os": "linux"],
+                        // An agent without a host file would be started again and again.
+                        "nodeSelector": .members(
+                            [("kubernetes.io/os", "linux")] + options.nodeSelector.map { ($0.key, .text($0.value)) }),
                         "tolerations": [["operator": "Exists"]],
                         "initContainers": [
                             [
@@ -54,30 +58,25 @@ struct NodeManifests {
                             ]
                         ],
                         "containers": [agent],
-                        "volumes": .list(volumes.map(\.volume) + [volume("cni-bin", "/opt/cni/bin")]),
+                        "volumes": .list(volumes.map(\.volume) + [volume("cni-bin", options.cniBin)]),
                     ],
                 ],
             ],
         ]
     }
 
-    /// Device nodes and a /sys that can be written to are for privileged containers only; of the capabilities of one the agent
-    /// keeps those of its systemd unit.
+    /// Device nodes and a /sys that can be written to are for privileged containers only. Those have all capabilities, whatever
+    /// is written beside that, so the agent gives up by itself what its unit would not have.
     private var agent: Manifest {
-        [
-            "name": "sluiced", "image": .text(image),
-            "command": ["/usr/local/sbin/sluiced", "--group", ""],
-            "securityContext": [
-                "privileged": true,
-                "capabilities": [
-                    "drop": ["ALL"],
-                    "add": [
-                        "NET_ADMIN", "SYS_ADMIN", "SYS_PTRACE", "DAC_READ_SEARCH", "SYS_MODULE", "SYSLOG",
-                    ],
-                ],
-            ],
+        var command: [Manifest] = ["/usr/local/sbin/sluiced", "--group", "", "--least-privileges"]
+        if options.kubelet != "/var/lib/kubelet" { command += ["--kubelet", .text(options.kubelet)] }
+        if options.useCdi { command.append("--use-cdi") }
+        if let prefix = options.resourcePrefix { command += ["--resource-prefix", .text(prefix)] }
+        return [
+            "name": "sluiced", "image": .text(image), "command": .list(command),
+            "securityContext": ["privileged": true],
             "readinessProbe": [
-                "exec": ["command": ["/usr/local/bin/sluice", "lease", "list", "-o", "name"]], "periodSeconds": 30,
+                "exec": ["command": ["/usr/local/bin/sluice", "k8s", "ready"]], "periodSeconds": 20, "timeoutSeconds": 5,
             ],
             "resources": ["requests": ["cpu": "20m", "memory": "64Mi"]],
             "volumeMounts": .list(volumes.map(\.mount)),
@@ -99,15 +98,15 @@ struct NodeManifests {
             host("modules", "/lib/modules", isReadOnly: true),
             // Namespaces of pods that begin later are mounts that appear there.
             host("netns", "/run/netns", propagation: "HostToContainer"),
-            host("kubelet-registry", "/var/lib/kubelet/plugins_registry"),
-            host("kubelet-plugins", "/var/lib/kubelet/device-plugins"),
-            host("kubelet-pods", "/var/lib/kubelet/pod-resources"), host("devinfo", "/run/k8s.cni.cncf.io"),
+            host("kubelet-registry", "\(options.kubelet)/plugins_registry"),
+            host("kubelet-plugins", "\(options.kubelet)/device-plugins"),
+            host("kubelet-pods", "\(options.kubelet)/pod-resources"), host("devinfo", "/run/k8s.cni.cncf.io"),
             host("cdi", "/run/cdi"), host("sriov-cni", "/var/lib/cni/sriov"),
             // The list of resources that sriov-network-device-plugin had, where there is one.
             (
                 [
                     "name": "resource-list",
-                    "configMap": ["name": "sriovdp-config", "optional": true],
+                    "configMap": ["name": .text(options.configMap), "optional": true],
                 ], ["name": "resource-list", "mountPath": "/etc/pcidp", "readOnly": true]
             ),
         ]
@@ -120,7 +119,7 @@ struct NodeManifests {
     /// A pool's network for multus. Its VFs are set as the pool says; those for programs of the pod's have no addresses.
     private func network(_ pool: DeclaredPool, _ resource: ResourceName) -> Manifest {
         let plugin = "\"cniVersion\": \"1.0.0\", \"name\": \"\(pool.name)\", \"type\": \"sluice-cni\""
-        let addresses = #""ipam": { "type": "host-local", "ranges": [ [ { "subnet": "10.56.0.0/24" } ] ] }"#
+        let addresses = options.subnet.map { "\"ipam\": { \"type\": \"host-local\", \"ranges\": [ [ { \"subnet\": \"\($0)\" } ] ] }" }
         return [
             "apiVersion": "k8s.cni.cncf.io/v1", "kind": "NetworkAttachmentDefinition",
             "metadata": [
@@ -128,7 +127,8 @@ struct NodeManifests {
                 "annotations": ["k8s.v1.cni.cncf.io/resourceName": "\(resource)"],
             ],
             "spec": [
-                "config": .text(isForPrograms(pool) ? "{ \(plugin) }" : "{ \(plugin),\n  \(addresses) }\n")
+                "config": .text(
+                    addresses.flatMap { isForPrograms(pool) ? nil : "{ \(plugin),\n  \($0) }\n" } ?? "{ \(plugin) }\n")
             ],
         ]
     }
@@ -167,9 +167,8 @@ struct NodeManifests {
         ]
     }
 
-    /// A pool's name as Kubernetes' objects are named: lower case, letters, digits, `-` and `.` (RFC 1123).
-    private static func objectName(_ pool: String) -> String {
-        let name = pool.lowercased().replacing("_", with: "-")
-        return String(name.reversed().drop { "-.".contains($0) }.reversed())
+    /// A pool's name as Kubernetes' objects are named: lower case, letters, digits and single `-` (RFC 1123).
+    static func objectName(_ pool: String) -> String {
+        pool.lowercased().split { !$0.isLetter && !$0.isNumber }.joined(separator: "-")
     }
 }

@@ -35,6 +35,8 @@ struct Sluiced: ParsableCommand {
         help: ArgumentHelp(
             "A libvirt daemon to follow (default qemu:///system, when a pool is for libvirt).", valueName: "uri"))
     var libvirt: [String] = []
+    @Flag(name: .long, help: "Give up the capabilities that the systemd unit would not have: for containers.")
+    var leastPrivileges = false
     @Option(
         name: .long, help: "The folder of the kubelet that is told of the pools for Kubernetes.",
         completion: .directory)

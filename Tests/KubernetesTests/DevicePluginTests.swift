@@ -18,7 +18,8 @@ struct DevicePluginTests {
             ("/net", false), ("net", false), ("Intel.com/net", false), ("intel..com/net", false),
             ("intel.com/-net", false),
             ("intel.com/net_", false), ("intel.com/a/b", false), ("kubernetes.io/net", false),
-            ("x.kubernetes.io/net", false), ("requests.intel.com/net", false), ("intel.com/ä", false),
+            ("x.kubernetes.io/net", false), ("mykubernetes.io/net", false), ("requests.intel.com/net", false),
+            ("intel.com/ä", false),
             ("intel.com/" + String(repeating: "a", count: 63), true),
             ("intel.com/" + String(repeating: "a", count: 64), false),
         ])
@@ -57,7 +58,6 @@ struct DevicePluginTests {
         let pool = try #require(pools.pools.first)
         var resource = try #require(NodeResource(pool))
         let ids = resource.members.map { "\($0.function.pci.address)" }
-        resource.needsVhostNet = true
         resource.additionalInfo = ["*": ["a": "1", "b": "1"], ids[1]: ["b": "2"]]
         let (first, second) = ("/sys/bus/pci/devices/\(ids[0])", "/sys/bus/pci/devices/\(ids[1])")
         let files = Files(
@@ -67,12 +67,16 @@ struct DevicePluginTests {
             texts: ["/sys/kernel/iommu_groups/7/name": "vfio-noiommu\n"],
             folders: [
                 "\(second)/infiniband": ["mlx5_3"], "\(second)/infiniband_verbs": ["uverbs3"],
-                "\(second)/infiniband_mad": ["issm3", "umad3"],
+                "\(second)/infiniband_mad": ["issm3", "umad3"], "/dev/infiniband": ["rdma_cm", "uverbs3"],
+                "/dev": ["null", "vhost-net"], "/dev/net": ["tun"],
             ])
         let devices = ContainerDevices(
             resource: resource,
             functions: try zip(resource.members, [false, true]).map { member, isRDMA in
-                (member, try DeviceNodes(of: member.function.pci.address, isRDMA: isRDMA, files: files))
+                (
+                    member,
+                    try DeviceNodes(of: member.function.pci.address, isRDMA: isRDMA, needsVhostNet: true, files: files)
+                )
             })
         let response = devices.response
         #expect(response.envs["PCIDEVICE_EXAMPLE_COM_NET"] == ids.joined(separator: ","))
@@ -97,10 +101,10 @@ struct DevicePluginTests {
                 ]))
         #expect(
             response.devices.map { "\($0.hostPath) \($0.containerPath)" } == [
-                "/dev/vfio/vfio /dev/vfio/vfio", "/dev/vfio/noiommu-7 /dev/vfio/7",
+                "/dev/vfio/vfio /dev/vfio/vfio", "/dev/vfio/noiommu-7 /dev/vfio/7", "/dev/vhost-net /dev/vhost-net",
+                "/dev/net/tun /dev/net/tun",
                 "/dev/infiniband/issm3 /dev/infiniband/issm3", "/dev/infiniband/rdma_cm /dev/infiniband/rdma_cm",
                 "/dev/infiniband/umad3 /dev/infiniband/umad3", "/dev/infiniband/uverbs3 /dev/infiniband/uverbs3",
-                "/dev/vhost-net /dev/vhost-net", "/dev/net/tun /dev/net/tun",
             ])
     }
 

@@ -63,6 +63,59 @@ extension LabSuite {
             _ = try agent.stop()
         }
 
+        /// A system call that fails in the agent, or in the process that writes for it.
+        private struct Injection {
+            var call: String
+            var error: String
+            var inWriter = false
+        }
+
+        @Test("The kernel refuses one step of ADD or DEL, or the disk does: after the runtime's DEL every VF is clean")
+        func refused() throws {
+            let agent = try AgentProcess(PodHost.file)
+            try Lab.settle()
+            let address = try #require(try PodHost.functions().first)
+            let configuration = try Pod.configuration([
+                "deviceID": "\(address)", "vlan": 7, "mac": "02:00:00:00:07:01", "trust": "on",
+            ])
+            let injections = [
+                Injection(call: "sendto", error: "EOPNOTSUPP"), Injection(call: "setns", error: "EPERM"),
+                Injection(call: "pwrite64", error: "ENOSPC"), Injection(call: "write", error: "EBUSY", inWriter: true),
+            ]
+            let writer = try #require(
+                try Lab.run(["pgrep", "-x", "sluice-writer"]).split(separator: "\n").first.map(String.init))
+            var failures = 0
+            for number in Lab.isSoak ? Array(1...8) : [1, 3] {
+                for (index, injection) in injections.enumerated() {
+                    let pod = try Pod("refused\(number)-\(index)")
+                    let what = "\(injection.call) \(injection.error), number \(number)"
+                    for command in ["ADD", "DEL"] {
+                        if command == "DEL" { _ = try pod.add(configuration) }
+                        let target = injection.inWriter ? writer : "\(agent.command.pid)"
+                        let tracer = try Command([
+                            "strace", "-f", "-q", "-o", "/dev/null", "-p", target, "-e", "trace=\(injection.call)",
+                            "-e",
+                            "inject=\(injection.call):error=\(injection.error):when=\(number)",
+                        ])
+                        try Lab.wait(for: "the tracer") {
+                            try LiveFileTree().text("/proc/\(target)/status")?.contains("TracerPid:\t\(tracer.pid)")
+                                ?? false
+                        }
+                        let reply = try pod.call(command, configuration)
+                        tracer.kill(SIGTERM)
+                        _ = try tracer.finish()
+                        if reply.status != 0 { failures += 1 }
+                        #expect(reply.status == 0 || reply.code != nil, "\(what): \(reply)")
+                        try Pod.delete(configuration, container: "container-\(pod.name)", netns: pod.path)
+                        try PodHost.expectClean("\(command), \(what): \(reply)")
+                    }
+                }
+            }
+            // Where nothing fails nothing is proved.
+            #expect(failures > injections.count / 2, "\(failures)")
+            _ = try agent.stop()
+        }
+
         @Test(
             "Many more pods than there are VFs ask at once: each VF is one's, and the others are told whose (50 and 28 in soak)"
         )

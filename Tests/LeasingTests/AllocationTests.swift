@@ -96,10 +96,34 @@ struct AllocationTests {
         #expect(fixture.kernel.resets(of: "ens10").first == 1)
         // The interface of the pod before may come late to its end: what is allocated meanwhile is so after it.
         let interface = try #require(try await manager.acquire(interface(address), actor: "test").leases.first)
+        #expect(try await manager.allocate(address, for: pods, actor: "test").id == interface.id)
+        // Another resource's is not taken, nor another pod's.
         let other = Consumer(.allocation, "example.com/other")
-        #expect(try await manager.allocate(address, for: other, actor: "test").id == interface.id)
+        await #expect(throws: LeasingError.self) { try await manager.allocate(address, for: other, actor: "test") }
         _ = try await manager.release(interface.id, actor: "test")
-        #expect(manager.leases.map(\.consumer) == [other])
+        #expect(manager.leases.map(\.consumer) == [pods])
+        // With what the pool says, as it was allocated.
+        let settings = try #require(try HostReader(kernel: fixture.kernel).read()[address]?.settings)
+        #expect(settings.vlans == [VLAN(id: 42)] && manager.leases.first?.settings.vlans == [VLAN(id: 42)])
+        let back = try #require(manager.leases.first)
+        try await manager.note(back, allocatedBy: pods, pod: "demo/a")
+        var request = self.interface(address)
+        request.pod = "demo/b"
+        let foreign = request
+        await #expect(throws: LeasingError.self) { try await manager.acquire(foreign, actor: "test") }
+        request.pod = "demo/a"
+        #expect(try await manager.acquire(request, actor: "test").leases.first?.pod == "demo/a")
+    }
+
+    @Test("What a pod has from before is taken over as it is")
+    func adopted() async throws {
+        let fixture = try LeaseFixture()
+        let manager = try fixture.manager()
+        let address = try #require(manager.pools.pools.first?.members.first?.function.pci.address)
+        let before = try #require(try HostReader(kernel: fixture.kernel).read()[address]?.settings)
+        let lease = try #require(try await manager.adopt(address, for: pods, actor: "test"))
+        #expect(lease.state == .active && lease.settings.vlans == before.vlans)
+        #expect(try HostReader(kernel: fixture.kernel).read()[address]?.settings == before)
     }
 
     @Test("An allocation that ends while an interface has the function leaves it free after that")

@@ -41,7 +41,11 @@ extension ContainerNetwork {
     /// has it by now.
     func adopt(_ former: FormerState, _ call: CNICall, _ attachment: String) async throws -> Lease? {
         let others = manager.leases.filter { $0.address == former.address }
-        guard others.allSatisfy({ $0.consumer.kind == .allocation }) else { return nil }
+        // One that the kubelet has allocated is this pod's, unless it says otherwise.
+        let isOurs = others.allSatisfy { lease in
+            lease.consumer.kind == .allocation && (lease.pod == nil || call.pod == nil || lease.pod == call.pod)
+        }
+        guard isOurs else { return nil }
         guard manager.pools.member(at: former.address) != nil else {
             throw CNIError(
                 .failed, "\(former.address), which sriov-cni has given away, is not a VF that the host file declares",
@@ -52,6 +56,7 @@ extension ContainerNetwork {
             function: former.address, consumer: Consumer(.person, "sriov-cni/\(call.containerID.prefix(100))"))
         request.attachment = attachment
         request.takesFrom = .allocation
+        request.pod = call.pod
         return try await manager.acquire(request, actor: "cni").leases.first
     }
 }

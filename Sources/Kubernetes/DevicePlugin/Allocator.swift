@@ -14,15 +14,18 @@ struct Allocator: Sendable {
     let offLoop = SerialQueue()
 
     /// Keeps the files on allocated devices as the leases are.
-    func keepInfoFiles(of resources: [NodeResource]) {
+    ///
+    /// Before the kubelet has said whose devices are, none is removed: it may be of a pod from before.
+    func keepInfoFiles(of resources: [NodeResource], mayRemove: Bool) {
         let (kernel, infoFiles, manager, usesCDI) = (kernel, infoFiles, manager, usesCDI)
         offLoop.add {
             // Also after a reboot, which has taken them away, and for containers that are started anew.
+            if usesCDI { CDISpecification.removeOthers(than: resources, files: kernel.files) }
             for resource in resources where usesCDI {
                 try? CDISpecification(of: resource, files: kernel.files).write(for: resource)
             }
             let allocated = Set(manager.leases.filter { $0.allocation != nil }.map(\.function))
-            infoFiles.keep(of: resources, allocated: allocated, files: kernel.files)
+            infoFiles.keep(of: resources, allocated: allocated, mayRemove: mayRemove, files: kernel.files)
         }
     }
 
@@ -51,8 +54,7 @@ struct Allocator: Sendable {
                     let devices = try functions.map { member in
                         (
                             member,
-                            try DeviceNodes(
-                                of: member.function.pci.address, isRDMA: resource.isRDMA, files: kernel.files)
+                            try resource.nodes(of: member, files: kernel.files)
                         )
                     }
                     for (member, nodes) in devices {

@@ -35,7 +35,7 @@ struct CDISpecification: Encodable {
         kind = Self.kind(of: resource)
         devices = []
         for member in resource.members {
-            let nodes = try DeviceNodes(of: member.function.pci.address, isRDMA: resource.isRDMA, files: files)
+            let nodes = try resource.nodes(of: member, files: files)
             let devices = ContainerDevices(resource: resource, functions: [(member, nodes)]).nodes
             guard !devices.isEmpty else { continue }
             self.devices.append(
@@ -56,6 +56,14 @@ struct CDISpecification: Encodable {
 
     static func path(of resource: NodeResource) -> String {
         "\(folder)/sriov-dp-\(resource.cdiClass)-\(resource.name.prefix)_\(resource.name.name).json"
+    }
+
+    /// Removes what is said of devices by resources that are none any more: a device that two files name cannot be asked for.
+    static func removeOthers(than resources: [NodeResource], files: any FileTree) {
+        let kept = Set(resources.map(path))
+        for name in ((try? files.entries(folder)) ?? nil) ?? [] where name.hasPrefix("sriov-dp-") {
+            if !kept.contains("\(folder)/\(name)") { unlink("\(folder)/\(name)") }
+        }
     }
 
     /// Writes it for runtimes to read; one without devices is removed.

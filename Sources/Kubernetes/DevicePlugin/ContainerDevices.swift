@@ -30,7 +30,8 @@ struct ContainerDevices {
             response.cdiDevices = names.map { name in .with { $0.name = name } }
             // Kubelets and runtimes that do not know of the other way; those that do take each device once.
             guard !names.isEmpty else { return }
-            response.annotations["cdi.k8s.io/sluice_\(resource.name.name.prefix(50))"] = names.joined(separator: ",")
+            response.annotations["cdi.k8s.io/sluice_\(resource.name.name.prefix(30))-\(resource.name.sum)"] =
+                names.joined(separator: ",")
         }
     }
 
@@ -46,10 +47,8 @@ struct ContainerDevices {
             add(own.vfioOnHost, as: own.vfio?.group)
             add(own.uio)
             for key in own.rdma.keys.sorted() { add(own.rdma[key]) }
-        }
-        if resource.needsVhostNet {
-            add("/dev/vhost-net")
-            add("/dev/net/tun")
+            add(own.vhostNet)
+            add(own.tun)
         }
         return nodes
     }
@@ -65,8 +64,8 @@ struct ContainerDevices {
             if let device = nodes.rdmaDevice {
                 parts["rdma"] = nodes.rdma.merging(["rdma_dev": device]) { node, _ in node }
             }
-            if resource.needsVhostNet {
-                parts["vhost"] = ["net-mount": "/dev/vhost-net", "tun-mount": "/dev/net/tun"]
+            if let vhostNet = nodes.vhostNet, let tun = nodes.tun {
+                parts["vhost"] = ["net-mount": vhostNet, "tun-mount": tun]
             }
             let extra = (resource.additionalInfo["*"] ?? [:]).merging(resource.additionalInfo[id] ?? [:]) { $1 }
             if !extra.isEmpty { parts["extraInfo"] = extra }

@@ -62,7 +62,9 @@ struct DeviceInfoFiles: Sendable {
 
     /// Leaves the files of allocated devices, also of those that were allocated by somebody else before, and no others of
     /// these resources.
-    func keep(of resources: [NodeResource], allocated: Set<FunctionIdentity>, files: any FileTree) {
+    func keep(
+        of resources: [NodeResource], allocated: Set<FunctionIdentity>, mayRemove: Bool, files: any FileTree
+    ) {
         let present = Set(((try? files.entries(folder)) ?? nil) ?? [])
         for resource in resources {
             for member in resource.members {
@@ -70,11 +72,10 @@ struct DeviceInfoFiles: Sendable {
                 let path = path(resource.name, device)
                 let isPresent = present.contains(String(path.split(separator: "/").last ?? ""))
                 switch (allocated.contains(member.identity), isPresent) {
-                case (false, true): unlink(path)
+                case (false, true): if mayRemove { unlink(path) }
                 case (true, false):
                     guard
-                        let nodes = try? DeviceNodes(
-                            of: member.function.pci.address, isRDMA: resource.isRDMA, files: files)
+                        let nodes = try? resource.nodes(of: member, files: files)
                     else { continue }
                     try? write(DeviceInfo(member, nodes), resource.name, device)
                 default: break

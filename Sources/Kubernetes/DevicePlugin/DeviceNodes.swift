@@ -15,13 +15,24 @@ struct DeviceNodes: Sendable, Hashable {
     /// `mlx5_0`.
     var rdmaDevice: String?
 
+    /// `/dev/vhost-net`, where the host has it.
+    var vhostNet: String?
+    /// `/dev/net/tun`, where the host has it.
+    var tun: String?
+
     /// The group's node on the host.
     var vfioOnHost: String? { group.map { lacksIOMMU ? "/dev/vfio/noiommu-\($0)" : "/dev/vfio/\($0)" } }
 
     /// The nodes of a function as it is bound now.
     ///
     /// Throws `PCIError` when sysfs cannot be read.
-    init(of address: PCIAddress, isRDMA: Bool, files: any FileTree) throws(PCIError) {
+    init(
+        of address: PCIAddress, isRDMA: Bool = false, needsVhostNet: Bool = false, files: any FileTree
+    ) throws(PCIError) {
+        if needsVhostNet {
+            vhostNet = try files.entries("/dev")?.contains("vhost-net") ?? false ? "/dev/vhost-net" : nil
+            tun = try files.entries("/dev/net")?.contains("tun") ?? false ? "/dev/net/tun" : nil
+        }
         let path = PCIReader.path(address)
         let driver = try files.linkName("\(path)/driver")
         if let driver, PCIFunction.isVFIODriver(driver) {
@@ -35,7 +46,10 @@ struct DeviceNodes: Sendable, Hashable {
         }
         guard isRDMA, let name = try files.entries("\(path)/infiniband")?.first else { return }
         rdmaDevice = name
-        rdma["rdma_cm"] = "/dev/infiniband/rdma_cm"
+        // One that is not there would keep the container from starting.
+        if try files.entries("/dev/infiniband")?.contains("rdma_cm") ?? false {
+            rdma["rdma_cm"] = "/dev/infiniband/rdma_cm"
+        }
         if let verbs = try files.entries("\(path)/infiniband_verbs")?.first(where: { $0.hasPrefix("uverbs") }) {
             rdma["uverbs"] = "/dev/infiniband/\(verbs)"
         }
@@ -46,6 +60,7 @@ struct DeviceNodes: Sendable, Hashable {
 
     static func == (left: Self, right: Self) -> Bool {
         left.group == right.group && left.lacksIOMMU == right.lacksIOMMU && left.uio == right.uio
-            && left.rdma == right.rdma && left.rdmaDevice == right.rdmaDevice
+            && left.vhostNet == right.vhostNet && left.tun == right.tun && left.rdma == right.rdma
+            && left.rdmaDevice == right.rdmaDevice
     }
 }

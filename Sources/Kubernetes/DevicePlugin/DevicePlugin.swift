@@ -24,8 +24,12 @@ public final class DevicePlugin: Sendable {
     private let configuration = Mutex(Configuration())
     private let pods: PodResources
     private let servers = Mutex<[ResourceName: ResourceServer]>([:])
+    private enum Life { case beginning, running, stopped }
+    private let life = Mutex(Life.beginning)
     /// What the files on allocated devices were last kept for.
-    private let allocated = Mutex<Set<String>?>(nil)
+    private let allocated = Known()
+    /// Whether the kubelet has said whose devices are.
+    private let hasAnswered = Mutex(false)
     private let questions = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
     private let isQuestionDue = Mutex(false)
     /// How many sockets are listened on, and who waits until none is.
@@ -60,26 +64,25 @@ public final class DevicePlugin: Sendable {
         self.wake = wake
         allocator = Allocator(manager: manager, kernel: kernel, infoFiles: DeviceInfoFiles(), usesCDI: options.usesCDI)
         pods = PodResources(
-            manager: manager, connection: KubeletConnection(socket: folders.podResources, group: group))
+            manager: manager, connection: KubeletConnection(socket: folders.podResources, group: group),
+            checkpoint: KubeletCheckpoint(path: folders.checkpoint))
     }
 
-    /// Runs until the changes end or the task is cancelled. Leases and sockets stay: the next run goes on with them.
+    /// Runs until the changes end or the task is cancelled. Leases stay: the next run goes on with them.
     public func run() async {
-        let (folders, wake, question) = (folders, wake, questions.continuation)
-        let listFolder = options.list.map { ["/" + $0.split(separator: "/").dropLast().joined(separator: "/")] } ?? []
-        await readConfiguration()
-        // Whom pods have devices of before the kubelet hears what is healthy: theirs are.
-        await ask()
-        _ = startThread {
-            // The kubelet's record of its allocations is there too: when it is written, some may have ended.
-            FolderWatch.run([folders.registry, folders.devicePlugins] + listFolder) {
-                wake()
-                question.yield()
-            }
-        }
+        let question = questions.continuation
+        watchFolders()
         await withDiscardingTaskGroup { tasks in
-            tasks.addTask { for await _ in self.questions.stream where !Task.isCancelled { await self.ask() } }
-            for await _ in changes where !Task.isCancelled {
+            tasks.addTask {
+                await self.readConfiguration()
+                // Whom pods have devices of before the kubelet hears what is healthy: theirs are.
+                await self.ask()
+                self.begin()
+                for await _ in self.questions.stream where !Task.isCancelled { await self.ask() }
+            }
+            // A kubelet that does not answer, or a device, must not keep the others from being told of.
+            group.next().scheduleTask(in: .seconds(5)) { self.begin() }
+            for await _ in changes where !Task.isCancelled && life.withLock({ $0 }) == .running {
                 await readConfiguration()
                 look(&tasks)
             }
@@ -88,10 +91,38 @@ public final class DevicePlugin: Sendable {
         }
     }
 
-    /// Stops listening, and waits until nobody is connected any more. To be called before `run` is cancelled: whoever
+    private func begin() {
+        life.withLock { if $0 == .beginning { $0 = .running } }
+        wake()
+    }
+
+    /// The kubelet's record of its allocations is among what is watched: when it is written, some may have ended.
+    private func watchFolders() {
+        let list = options.list.map { ["/" + $0.split(separator: "/").dropLast().joined(separator: "/")] } ?? []
+        let (folders, wake, question, logger, group) = (folders, wake, questions.continuation, logger, group)
+        let allocated = allocated
+        let each: @Sendable () -> Void = {
+            // Files on devices may have been removed by others.
+            allocated.forget()
+            wake()
+            question.yield()
+        }
+        let hasStarted = startThread {
+            FolderWatch.run([folders.registry, folders.devicePlugins] + list, each)
+            logger.error(
+                "the kubelet's folders cannot be watched, and are looked at every 5 s: raise fs.inotify.max_user_instances"
+            )
+            group.next().scheduleRepeatedTask(initialDelay: .seconds(5), delay: .seconds(5)) { _ in each() }
+        }
+        if !hasStarted { logger.error("the kubelet's folders cannot be watched: there is no thread") }
+    }
+
+    /// Stops listening, and waits until nobody is connected any more. The sockets go: a kubelet that finds one which nobody
+    /// listens on, as after a reboot, waits ever longer before it tries again. To be called before `run` is cancelled: whoever
     /// connects while a server's task is cancelled makes gRPC's transport trap.
     public func stop() async {
-        for server in servers.withLock({ $0.values }) { server.stop(removingSocket: false) }
+        life.withLock { $0 = .stopped }
+        for server in servers.withLock({ $0.values }) { server.stop(removingSocket: true) }
         await withCheckedContinuation { continuation in
             let isOver = serving.withLock { serving in
                 if serving.count > 0 { serving.waiting.append(continuation) }
@@ -127,7 +158,6 @@ public final class DevicePlugin: Sendable {
         for server in gone {
             logger.notice("\(server.name) is no resource any more", metadata: ["socket": "\(server.socket)"])
             server.stop(removingSocket: true)
-            if options.usesCDI { unlink(CDISpecification.path(of: server.resource)) }
         }
         guard let folder else { return }
         for resource in resources {
@@ -191,6 +221,9 @@ public final class DevicePlugin: Sendable {
         isQuestionDue.withLock { $0 = false }
         do {
             if try await pods.follow(resources) { askLater(in: PodResources.patience + .seconds(1)) }
+            hasAnswered.withLock { $0 = true }
+            // What is healthy, and what files there are, may be something else now.
+            wake()
         } catch {
             guard !Task.isCancelled else { return }
             logger.warning("the kubelet does not say which pods have which devices: \(error)")
@@ -211,15 +244,19 @@ public final class DevicePlugin: Sendable {
 
     /// When allocations come, or may end soon, their files are brought up to date, and the kubelet is asked whose they are.
     private func followLeases(_ resources: [NodeResource]) {
-        let now = Set(
-            manager.leases.compactMap { lease in lease.allocation.map { "\($0) \(lease.id) \(lease.address)" } })
-        let before = allocated.withLock { allocated in
-            defer { allocated = now }
-            return allocated
+        let members = Dictionary(
+            resources.flatMap(\.members).map { ($0.identity, $0) }, uniquingKeysWith: { first, _ in first })
+        var now = Set(resources.map { "\($0.name)" })
+        for lease in manager.leases {
+            guard let allocation = lease.allocation else { continue }
+            // A program that lets go of its device may be a pod's that ends.
+            let isHeld = !(members[lease.function]?.function.holders.isEmpty ?? true)
+            now.insert("\(allocation) \(lease.id) \(lease.address) \(isHeld)")
         }
-        guard before != now else { return }
-        allocator.keepInfoFiles(of: resources)
-        if !now.isEmpty { askLater(in: .seconds(5)) }
+        guard allocated.isOther(now) else { return }
+        let isNoKubelet = FileIdentity(folders.podResources) == nil
+        allocator.keepInfoFiles(of: resources, mayRemove: isNoKubelet || hasAnswered.withLock { $0 })
+        if now.count > resources.count { askLater(in: .seconds(5)) }
     }
 
     // MARK: Sockets
@@ -303,5 +340,19 @@ public final class DevicePlugin: Sendable {
     private func again() {
         let wake = wake
         group.next().scheduleTask(in: .seconds(5)) { wake() }
+    }
+}
+
+/// What was last found, so that only something else is acted upon.
+private final class Known: Sendable {
+    private let last = Mutex<Set<String>?>(nil)
+
+    func forget() { last.withLock { $0 = nil } }
+
+    func isOther(_ now: Set<String>) -> Bool {
+        last.withLock { last in
+            defer { last = now }
+            return last != now
+        }
     }
 }

@@ -16,8 +16,14 @@ struct DevicePluginService: V1beta1_DevicePlugin.SimpleServiceProtocol {
     func listAndWatch(
         request: V1beta1_Empty, response: RPCWriter<V1beta1_ListAndWatchResponse>, context: ServerContext
     ) async throws {
-        for await devices in server.watch() {
-            try await response.write(.with { $0.devices = devices.map(V1beta1_Device.init) })
+        let (lists, end) = server.watch()
+        // A kubelet that goes away cancels nothing by itself.
+        try await withRPCCancellationHandler {
+            for await devices in lists {
+                try await response.write(.with { $0.devices = devices.map(V1beta1_Device.init) })
+            }
+        } onCancelRPC: {
+            end()
         }
     }
 

@@ -12,6 +12,8 @@ public struct KubeletFolders: Sendable, Hashable {
     var devicePlugins: String { "\(path)/device-plugins" }
     /// Where plugins register.
     var socket: String { "\(devicePlugins)/kubelet.sock" }
+    /// What the kubelet has allocated, for when it is started anew.
+    var checkpoint: String { "\(devicePlugins)/kubelet_internal_checkpoint" }
     /// Who has which device.
     var podResources: String { "\(path)/pod-resources/kubelet.sock" }
 }

@@ -20,12 +20,12 @@ enum NodeResources {
                 findings.append("\(entry.name) of the list is a pool of the host file too; the pool counts")
                 continue
             }
-            var selected: [Pool.Member] = []
+            var selected: [(member: Pool.Member, selector: ResourceSelector?)] = []
             rest.removeAll { member in
-                let isSelected =
-                    allocations[member.identity].map { $0 == "\(entry.name)" }
-                    ?? entry.selects(member, files: files)
-                if isSelected { selected.append(member) }
+                let selector = entry.selector(of: member, files: files)
+                let isSelected = allocations[member.identity].map { $0 == "\(entry.name)" } ?? (selector != nil)
+                // One that is on its way selects by what it has in common with the others.
+                if isSelected { selected.append((member, selector ?? entry.selectors.first)) }
                 return isSelected
             }
             if selected.isEmpty {
@@ -40,11 +40,11 @@ enum NodeResources {
 }
 
 extension ResourceList.Resource {
-    /// Whether a function is one of these.
-    func selects(_ member: Pool.Member, files: any FileTree) -> Bool {
+    /// The first selector that selects a function; nil when none does.
+    func selector(of member: Pool.Member, files: any FileTree) -> ResourceSelector? {
         let isOfKind =
             kind == .network ? member.function.pci.classCode.isNetwork : member.function.pci.classCode.base == 0x12
-        return isOfKind
-            && selectors.contains { $0.agrees(member, driver: member.function.pci.driver, files: files) }
+        guard isOfKind else { return nil }
+        return selectors.first { $0.agrees(member, driver: member.function.pci.driver, files: files) }
     }
 }

@@ -15,14 +15,16 @@ public struct PluginDevice: Sendable, Hashable {
     public var numaNode: Int?
 
     /// What a pool's function is to the kubelet.
-    init(_ member: Pool.Member, _ occupation: Placement.Occupation?, hasTopology: Bool) {
+    init(_ member: Pool.Member, _ occupation: Placement.Occupation?, of resource: Consumer, hasTopology: Bool) {
         id = "\(member.function.pci.address)"
-        problem = Self.problem(member, occupation)
+        problem = Self.problem(member, occupation, resource)
         numaNode = hasTopology ? member.function.pci.numaNode : nil
     }
 
-    /// A function is healthy when the next pod could have it: what the kubelet's own pods have now is.
-    private static func problem(_ member: Pool.Member, _ occupation: Placement.Occupation?) -> String? {
+    /// A function is healthy when the next pod could have it, and what the kubelet's own pods have is while it works.
+    private static func problem(
+        _ member: Pool.Member, _ occupation: Placement.Occupation?, _ resource: Consumer
+    ) -> String? {
         switch occupation {
         case .lease(let lease):
             switch lease.state {
@@ -31,24 +33,30 @@ public struct PluginDevice: Sendable, Hashable {
                 if let reason = lease.reason { return reason }
             case .reserved, .preparing, .active, .scrubbing, .free: break
             }
-            if lease.consumer.kind != .allocation, lease.returnsTo == nil {
-                return "lease \(lease.id) of \(lease.consumer)"
-            }
-            // On its way to a pod or back, its driver comes and goes.
-            if lease.state != .active { return nil }
+            guard lease.allocation == resource else { return "lease \(lease.id) of \(lease.consumer)" }
+            // Whoever has it keeps it when its port's carrier goes: a kubelet that is started anew would end the pod. On its
+            // way to a pod or back its driver comes and goes.
+            return lease.state == .active ? driverProblem(member) : nil
         case .foreign(let holders):
             return "used without a lease by " + holders.map(\.description).joined(separator: ", ")
         case .promised: return occupation?.description
-        // A port that is being set up comes back with its functions as they were.
-        case .maintained: return nil
+        // A port that is being set up comes back with its functions as they were, and drivers come and go.
+        case .maintained:
+            guard member.function.holders.isEmpty else {
+                return "used without a lease by " + member.function.holders.map(\.description).joined(separator: ", ")
+            }
+            return portProblem(member)
         case nil: break
         }
-        if let port = member.port {
-            guard let link = port.link else { return "its port \(port.name) has no interface" }
-            if !link.isUp { return "its port \(link.name) is down" }
-            if link.state == .down { return "its port \(link.name) has no carrier" }
-        }
-        return driverProblem(member)
+        return portProblem(member) ?? driverProblem(member)
+    }
+
+    private static func portProblem(_ member: Pool.Member) -> String? {
+        // Of other devices' ports no interface is to be expected.
+        guard let port = member.port, member.function.pci.classCode.isNetwork else { return nil }
+        guard let link = port.link else { return "its port \(port.name) has no interface" }
+        if !link.isUp { return "its port \(link.name) is down" }
+        return link.state == .down ? "its port \(link.name) has no carrier" : nil
     }
 
     private static func driverProblem(_ member: Pool.Member) -> String? {

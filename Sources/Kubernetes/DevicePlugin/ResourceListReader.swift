@@ -115,13 +115,9 @@ struct ResourceListReader {
         }
         selector.isRDMA = bool(members["isRdma"], "\(place).isRdma") ?? false
         selector.needsVhostNet = bool(members["needVhostNet"], "\(place).needVhostNet") ?? false
-        let vdpa = string(members["vdpaType"], "\(place).vdpaType") ?? ""
-        if !vdpa.isEmpty {
-            guard ["virtio", "vhost"].contains(vdpa), !selector.isRDMA else {
-                tell("\(place).vdpaType", "it is virtio or vhost, and not beside isRdma; the resource is left out")
-                return nil
-            }
-            selector.vdpaDriver = "\(vdpa)_vdpa"
+        if let vdpa = string(members["vdpaType"], "\(place).vdpaType"), !vdpa.isEmpty {
+            tell("\(place).vdpaType", "vDPA devices are not given out here; the resource is left out")
+            return nil
         }
         return selector
     }

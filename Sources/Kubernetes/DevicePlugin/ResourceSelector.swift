@@ -19,8 +19,6 @@ struct ResourceSelector: Sendable, Hashable {
     var profiles: [String]?
     var isRDMA = false
     var needsVhostNet = false
-    /// `virtio_vdpa` or `vhost_vdpa`.
-    var vdpaDriver: String?
 
     /// The keys of a kind of devices.
     static func keys(of kind: ResourceList.Kind) -> [String] {
@@ -90,10 +88,6 @@ struct ResourceSelector: Sendable, Hashable {
                 let key = (try? files.text("\(path)/infiniband/\(device)/ports/1/pkeys/0")) ?? nil
                 guard let key, pKeys.contains(key) else { return false }
             }
-        }
-        if let vdpaDriver {
-            let device = entries("").first { $0.hasPrefix("vdpa") }
-            guard let device, (try? files.linkName("\(path)/\(device)/driver")) == vdpaDriver else { return false }
         }
         return true
     }

@@ -38,8 +38,12 @@ final class ResourceServer: Sendable {
     var resource: NodeResource { state.withLock { $0.resource } }
     var devices: [PluginDevice] { state.withLock { $0.devices } }
     var isServing: Bool {
-        let (server, isBound) = state.withLock { ($0.server, $0.isBound) }
-        return server != nil && (!isBound || FileIdentity(socket) != nil)
+        let isThere = FileIdentity(socket) != nil
+        return state.withLock { state in
+            guard state.server != nil else { return false }
+            defer { state.isBound = state.isBound || isThere }
+            return isThere || !state.isBound
+        }
     }
 
     /// Takes over what the resource has now, and tells the kubelet when that is something else. Returns whether it is.
@@ -55,7 +59,7 @@ final class ResourceServer: Sendable {
     }
 
     /// What the resource has, now and whenever it changes.
-    func watch() -> AsyncStream<[PluginDevice]> {
+    func watch() -> (devices: AsyncStream<[PluginDevice]>, end: @Sendable () -> Void) {
         let (stream, continuation) = AsyncStream.makeStream(
             of: [PluginDevice].self, bufferingPolicy: .bufferingNewest(1))
         let number = state.withLock { state in
@@ -67,7 +71,7 @@ final class ResourceServer: Sendable {
         continuation.onTermination = { [weak self] _ in
             self?.state.withLock { _ = $0.watchers.removeValue(forKey: number) }
         }
-        return stream
+        return (stream, { continuation.finish() })
     }
 
     // MARK: The socket
@@ -92,14 +96,7 @@ final class ResourceServer: Sendable {
     /// Throws when the socket cannot be made.
     func serve(_ server: Server) async throws {
         defer { state.withLock { if $0.server === server { $0.server = nil } } }
-        async let bound: Void = waitForSocket(of: server)
         try await server.serve()
-        await bound
-    }
-
-    private func waitForSocket(of server: Server) async {
-        guard (try? await server.listeningAddress) != nil else { return }
-        state.withLock { if $0.server === server { $0.isBound = true } }
     }
 
     /// Stops listening. The socket stays for the next one, unless the resource is none any more.
