@@ -1189,22 +1189,22 @@ _sluice_k8s() {
     unset 'unparsed_words[0]'
     unparsed_words=("${unparsed_words[@]}")
     case "${subcommand}" in
-    render|install-cni)
+    render|install-cni|ready)
         # Offer subcommand argument completions
         "_sluice_k8s_${subcommand}"
         ;;
     *)
         # Offer subcommand completions
-        COMPREPLY+=($(compgen -W 'render install-cni' -- "${cur}"))
+        COMPREPLY+=($(compgen -W 'render install-cni ready' -- "${cur}"))
         ;;
     esac
 }
 
 _sluice_k8s_render() {
     repeating_flags=()
-    non_repeating_flags=(--version -h --help)
+    non_repeating_flags=(--replace-sriov-cni --use-cdi --version -h --help)
     repeating_options=(--only)
-    non_repeating_options=(-f --file --image --namespace)
+    non_repeating_options=(-f --file --image --namespace --node-selector --subnet --kubelet --cni-bin --config-map --resource-prefix)
     __sluice_offer_flags_options 0
 
     # Offer option value completions
@@ -1219,6 +1219,24 @@ _sluice_k8s_render() {
     '--namespace')
         return
         ;;
+    '--node-selector')
+        return
+        ;;
+    '--subnet')
+        return
+        ;;
+    '--kubelet')
+        return
+        ;;
+    '--cni-bin')
+        return
+        ;;
+    '--config-map')
+        return
+        ;;
+    '--resource-prefix')
+        return
+        ;;
     '--only')
         return
         ;;
@@ -1227,7 +1245,7 @@ _sluice_k8s_render() {
 
 _sluice_k8s_install-cni() {
     repeating_flags=()
-    non_repeating_flags=(--version -h --help)
+    non_repeating_flags=(--replace-sriov-cni --version -h --help)
     repeating_options=()
     non_repeating_options=(--to --from)
     __sluice_offer_flags_options 0
@@ -1240,6 +1258,26 @@ _sluice_k8s_install-cni() {
         ;;
     '--from')
         __sluice_add_completions -f
+        return
+        ;;
+    esac
+}
+
+_sluice_k8s_ready() {
+    repeating_flags=()
+    non_repeating_flags=(--version -h --help)
+    repeating_options=()
+    non_repeating_options=(--socket --state)
+    __sluice_offer_flags_options 0
+
+    # Offer option value completions
+    case "${prev}" in
+    '--socket')
+        __sluice_add_completions -f
+        return
+        ;;
+    '--state')
+        __sluice_add_completions -d
         return
         ;;
     esac

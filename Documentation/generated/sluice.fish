@@ -98,9 +98,11 @@ function __sluice_parse_tokens -S
             __sluice_parse_subcommand 0 'version' 'h/help'
             switch $unparsed_tokens[1]
             case 'render'
-                __sluice_parse_subcommand 0 'f/file=' 'image=' 'namespace=' 'only=+' 'version' 'h/help'
+                __sluice_parse_subcommand 0 'f/file=' 'image=' 'namespace=' 'node-selector=' 'subnet=' 'kubelet=' 'cni-bin=' 'replace-sriov-cni' 'config-map=' 'resource-prefix=' 'use-cdi' 'only=+' 'version' 'h/help'
             case 'install-cni'
-                __sluice_parse_subcommand 0 'to=' 'from=' 'version' 'h/help'
+                __sluice_parse_subcommand 0 'to=' 'replace-sriov-cni' 'from=' 'version' 'h/help'
+            case 'ready'
+                __sluice_parse_subcommand 0 'socket=' 'state=' 'version' 'h/help'
             end
         case 'snapshot'
             __sluice_parse_subcommand 0 'socket=' 'state=' 'f/file=' 'version' 'h/help'
@@ -448,16 +450,30 @@ complete -c 'sluice' -n '__sluice_should_offer_completions_for_flags_or_options 
 complete -c 'sluice' -n '__sluice_should_offer_completions_for_flags_or_options "sluice k8s" h help' -s 'h' -l 'help' -d 'Show help information.'
 complete -c 'sluice' -n '__sluice_should_offer_completions_for_positional "sluice k8s" -eq 1' -fa 'render' -d 'Print the manifests for a cluster whose nodes have this host file.'
 complete -c 'sluice' -n '__sluice_should_offer_completions_for_positional "sluice k8s" -eq 1' -fa 'install-cni' -d 'Put the CNI plugin where the container runtime looks.'
+complete -c 'sluice' -n '__sluice_should_offer_completions_for_positional "sluice k8s" -eq 1' -fa 'ready' -d 'Succeed when the agent runs and the host is as declared: for probes.'
 complete -c 'sluice' -n '__sluice_should_offer_completions_for_flags_or_options "sluice k8s render" f file' -s 'f' -l 'file' -d 'The host file.' -rF
 complete -c 'sluice' -n '__sluice_should_offer_completions_for_flags_or_options "sluice k8s render" image' -l 'image' -d 'The image with Sluice\'s programs; see packaging/container.' -rfka ''
 complete -c 'sluice' -n '__sluice_should_offer_completions_for_flags_or_options "sluice k8s render" namespace' -l 'namespace' -d 'The agent\'s namespace.' -rfka ''
+complete -c 'sluice' -n '__sluice_should_offer_completions_for_flags_or_options "sluice k8s render" node-selector' -l 'node-selector' -d 'The label of the nodes that have a host file.' -rfka ''
+complete -c 'sluice' -n '__sluice_should_offer_completions_for_flags_or_options "sluice k8s render" subnet' -l 'subnet' -d 'The addresses that host-local gives out in the networks; none when left out.' -rfka ''
+complete -c 'sluice' -n '__sluice_should_offer_completions_for_flags_or_options "sluice k8s render" kubelet' -l 'kubelet' -d 'The kubelet\'s folder.' -rfka ''
+complete -c 'sluice' -n '__sluice_should_offer_completions_for_flags_or_options "sluice k8s render" cni-bin' -l 'cni-bin' -d 'The folder of the runtime\'s CNI plugins.' -rfka ''
+complete -c 'sluice' -n '__sluice_should_offer_completions_for_flags_or_options "sluice k8s render" replace-sriov-cni' -l 'replace-sriov-cni' -d 'Let networks of sriov-cni be served, as they are.'
+complete -c 'sluice' -n '__sluice_should_offer_completions_for_flags_or_options "sluice k8s render" config-map' -l 'config-map' -d 'The ConfigMap with config.json, the list of resources that sriov-network-device-plugin had.' -rfka ''
+complete -c 'sluice' -n '__sluice_should_offer_completions_for_flags_or_options "sluice k8s render" resource-prefix' -l 'resource-prefix' -d 'The prefix of that list\'s resources (intel.com).' -rfka ''
+complete -c 'sluice' -n '__sluice_should_offer_completions_for_flags_or_options "sluice k8s render" use-cdi' -l 'use-cdi' -d 'Give containers their device nodes by way of CDI.'
 complete -c 'sluice' -n '__sluice_should_offer_completions_for_flags_or_options "sluice k8s render"' -l 'only' -d 'Only objects of this kind, such as DaemonSet; may be given several times.' -rfka ''
 complete -c 'sluice' -n '__sluice_should_offer_completions_for_flags_or_options "sluice k8s render" version' -l 'version' -d 'Show the version.'
 complete -c 'sluice' -n '__sluice_should_offer_completions_for_flags_or_options "sluice k8s render" h help' -s 'h' -l 'help' -d 'Show help information.'
 complete -c 'sluice' -n '__sluice_should_offer_completions_for_flags_or_options "sluice k8s install-cni" to' -l 'to' -d 'The folder.' -rfa '(__sluice_complete_directories)'
+complete -c 'sluice' -n '__sluice_should_offer_completions_for_flags_or_options "sluice k8s install-cni" replace-sriov-cni' -l 'replace-sriov-cni' -d 'Put it in the place of sriov-cni too, so that its networks are served as they are.'
 complete -c 'sluice' -n '__sluice_should_offer_completions_for_flags_or_options "sluice k8s install-cni" from' -l 'from' -d 'The plugin.' -rF
 complete -c 'sluice' -n '__sluice_should_offer_completions_for_flags_or_options "sluice k8s install-cni" version' -l 'version' -d 'Show the version.'
 complete -c 'sluice' -n '__sluice_should_offer_completions_for_flags_or_options "sluice k8s install-cni" h help' -s 'h' -l 'help' -d 'Show help information.'
+complete -c 'sluice' -n '__sluice_should_offer_completions_for_flags_or_options "sluice k8s ready" socket' -l 'socket' -d 'The agent\'s socket.' -rF
+complete -c 'sluice' -n '__sluice_should_offer_completions_for_flags_or_options "sluice k8s ready" state' -l 'state' -d 'Where the records are, when no agent runs.' -rfa '(__sluice_complete_directories)'
+complete -c 'sluice' -n '__sluice_should_offer_completions_for_flags_or_options "sluice k8s ready" version' -l 'version' -d 'Show the version.'
+complete -c 'sluice' -n '__sluice_should_offer_completions_for_flags_or_options "sluice k8s ready" h help' -s 'h' -l 'help' -d 'Show help information.'
 complete -c 'sluice' -n '__sluice_should_offer_completions_for_flags_or_options "sluice snapshot" socket' -l 'socket' -d 'The agent\'s socket.' -rF
 complete -c 'sluice' -n '__sluice_should_offer_completions_for_flags_or_options "sluice snapshot" state' -l 'state' -d 'Where the records are, when no agent runs.' -rfa '(__sluice_complete_directories)'
 complete -c 'sluice' -n '__sluice_should_offer_completions_for_flags_or_options "sluice snapshot" f file' -s 'f' -l 'file' -d 'Write to FILE, which must not exist, instead of standard output.' -rF

@@ -163,7 +163,7 @@ _sluiced() {
     local -a unparsed_words=("${COMP_WORDS[@]:1:${COMP_CWORD}}")
 
     local -a repeating_flags=()
-    local -a non_repeating_flags=(--observe-only --use-cdi --version -h --help)
+    local -a non_repeating_flags=(--observe-only --least-privileges --use-cdi --version -h --help)
     local -a repeating_options=(--allow-uid --libvirt)
     local -a non_repeating_options=(-f --file --state --socket --group --kubelet --resource-list --resource-prefix --listen --certificate --key --client-ca --log-level)
     __sluiced_offer_flags_options 0

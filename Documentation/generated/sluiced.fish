@@ -20,7 +20,7 @@ function __sluiced_parse_tokens -S
     set -l unparsed_tokens (__sluiced_tokens -pc)
     switch $unparsed_tokens[1]
     case 'sluiced'
-        __sluiced_parse_subcommand 0 'f/file=' 'state=' 'socket=' 'group=' 'allow-uid=+' 'observe-only' 'libvirt=+' 'kubelet=' 'resource-list=' 'use-cdi' 'resource-prefix=' 'listen=' 'certificate=' 'key=' 'client-ca=' 'log-level=' 'version' 'h/help'
+        __sluiced_parse_subcommand 0 'f/file=' 'state=' 'socket=' 'group=' 'allow-uid=+' 'observe-only' 'libvirt=+' 'least-privileges' 'kubelet=' 'resource-list=' 'use-cdi' 'resource-prefix=' 'listen=' 'certificate=' 'key=' 'client-ca=' 'log-level=' 'version' 'h/help'
         switch $unparsed_tokens[1]
         case 'help'
             __sluiced_parse_subcommand -r 1 'version'
@@ -84,6 +84,7 @@ complete -c 'sluiced' -n '__sluiced_should_offer_completions_for_flags_or_option
 complete -c 'sluiced' -n '__sluiced_should_offer_completions_for_flags_or_options "sluiced"' -l 'allow-uid' -d 'A user beside root who may change something; may be given several times.' -rfka ''
 complete -c 'sluiced' -n '__sluiced_should_offer_completions_for_flags_or_options "sluiced" observe-only' -l 'observe-only' -d 'Only look: apply, repair and lease nothing.'
 complete -c 'sluiced' -n '__sluiced_should_offer_completions_for_flags_or_options "sluiced"' -l 'libvirt' -d 'A libvirt daemon to follow (default qemu:///system, when a pool is for libvirt).' -rfka ''
+complete -c 'sluiced' -n '__sluiced_should_offer_completions_for_flags_or_options "sluiced" least-privileges' -l 'least-privileges' -d 'Give up the capabilities that the systemd unit would not have: for containers.'
 complete -c 'sluiced' -n '__sluiced_should_offer_completions_for_flags_or_options "sluiced" kubelet' -l 'kubelet' -d 'The folder of the kubelet that is told of the pools for Kubernetes.' -rfa '(__sluiced_complete_directories)'
 complete -c 'sluiced' -n '__sluiced_should_offer_completions_for_flags_or_options "sluiced" resource-list' -l 'resource-list' -d 'A list of resources as sriov-network-device-plugin has it; none if it is not there.' -rF
 complete -c 'sluiced' -n '__sluiced_should_offer_completions_for_flags_or_options "sluiced" use-cdi' -l 'use-cdi' -d 'Give containers their device nodes by way of CDI (/var/run/cdi).'

@@ -103,7 +103,9 @@ extension LabSuite {
                 // A program of the pod's has its VF, and one of nobody's another.
                 let own = try VFIODevice(Lab.address(ids[0]))
                 let foreign = try VFIODevice(Lab.address(ids[2]))
+                let opened = ContinuousClock.now
                 let isTold = await kubelet.wait { $0[resource]?.devices[ids[2]]?.isHealthy == false }
+                print("The kubelet knows of a held VF after \(opened.duration(to: .now))")
                 #expect(isTold && kubelet.resources[resource]?.devices[ids[0]]?.isHealthy == true)
                 let refusal = await #expect(throws: RPCError.self) {
                     try await kubelet.allocate([ids[3], ids[2]], of: resource)
@@ -128,7 +130,12 @@ extension LabSuite {
                 let more = PodHost.file(virtualFunctions: 6, ports: 1)
                 _ = try Lab.file("agent-\(getpid()).yaml", more)
                 agent.command.kill(SIGHUP)
+                try Lab.wait(for: "the sixth VF") {
+                    try LiveFileTree().linkName("/sys/class/net/ens10/device/virtfn5/driver") == "igbvf"
+                }
+                let made = ContinuousClock.now
                 _ = try await devices(kubelet, 6)
+                print("The kubelet knows of new VFs after \(made.duration(to: .now))")
                 _ = try Lab.file("agent-\(getpid()).yaml", more.replacing("for: kubernetes", with: "for: any"))
                 agent.command.kill(SIGHUP)
                 let isGone = await kubelet.wait { $0[resource]?.isConnected == false }
