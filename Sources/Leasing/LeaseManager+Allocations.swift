@@ -67,7 +67,8 @@ extension LeaseManager {
         lease.returnsTo.map { _ in state.withLock { handedBackSettings(lease, member, $0) } }
     }
 
-    private func handedBackSettings(_ lease: Lease, _ member: Pool.Member, _ book: LeaseBook) -> VirtualFunctionSettings {
+    private func handedBackSettings(_ lease: Lease, _ member: Pool.Member, _ book: LeaseBook) -> VirtualFunctionSettings
+    {
         let pool = book.pools.pool(of: member.identity).flatMap { book.pools[name: $0]?.declared }
         return (pool?.settings ?? .init()).filled(from: member.policy)
     }

@@ -1,7 +1,7 @@
+internal import AgentAPI
 internal import ArgumentParser
 internal import FoundationEssentials
 internal import Glibc
-internal import AgentAPI
 internal import HostFile
 internal import Leasing
 internal import Netlink
@@ -41,7 +41,9 @@ struct KubernetesRender: AsyncParsableCommand {
     @Option(name: .long, help: "The kubelet's folder.") var kubelet = "/var/lib/kubelet"
     @Option(name: .long, help: "The folder of the runtime's CNI plugins.") var cniBin = "/opt/cni/bin"
     @Flag(name: .long, help: "Let networks of sriov-cni be served, as they are.") var replaceSriovCni = false
-    @Option(name: .long, help: "The ConfigMap with config.json, the list of resources that sriov-network-device-plugin had.")
+    @Option(
+        name: .long, help: "The ConfigMap with config.json, the list of resources that sriov-network-device-plugin had."
+    )
     var configMap = "sriovdp-config"
     @Option(name: .long, help: "The prefix of that list's resources (intel.com).") var resourcePrefix: String?
     @Flag(name: .long, help: "Give containers their device nodes by way of CDI.") var useCdi = false

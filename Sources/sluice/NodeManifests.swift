@@ -76,7 +76,8 @@ struct NodeManifests {
             "name": "sluiced", "image": .text(image), "command": .list(command),
             "securityContext": ["privileged": true],
             "readinessProbe": [
-                "exec": ["command": ["/usr/local/bin/sluice", "k8s", "ready"]], "periodSeconds": 20, "timeoutSeconds": 5,
+                "exec": ["command": ["/usr/local/bin/sluice", "k8s", "ready"]], "periodSeconds": 20,
+                "timeoutSeconds": 5,
             ],
             "resources": ["requests": ["cpu": "20m", "memory": "64Mi"]],
             "volumeMounts": .list(volumes.map(\.mount)),
@@ -119,7 +120,9 @@ struct NodeManifests {
     /// A pool's network for multus. Its VFs are set as the pool says; those for programs of the pod's have no addresses.
     private func network(_ pool: DeclaredPool, _ resource: ResourceName) -> Manifest {
         let plugin = "\"cniVersion\": \"1.0.0\", \"name\": \"\(pool.name)\", \"type\": \"sluice-cni\""
-        let addresses = options.subnet.map { "\"ipam\": { \"type\": \"host-local\", \"ranges\": [ [ { \"subnet\": \"\($0)\" } ] ] }" }
+        let addresses = options.subnet.map {
+            "\"ipam\": { \"type\": \"host-local\", \"ranges\": [ [ { \"subnet\": \"\($0)\" } ] ] }"
+        }
         return [
             "apiVersion": "k8s.cni.cncf.io/v1", "kind": "NetworkAttachmentDefinition",
             "metadata": [
