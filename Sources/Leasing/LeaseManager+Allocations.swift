@@ -17,7 +17,11 @@ extension LeaseManager {
     ) async throws(LeasingError) -> Lease {
         if let lease = lease(at: address), lease.returnsTo == consumer, lease.state == .active {
             // Which pod it is for now the kubelet has yet to say.
-            let kept = try await update(lease) { $0.pod = nil }
+            let kept = try await update(lease) { lease in
+                lease.pod = nil
+                // So that whoever is about to end what it was allocated for before does not.
+                lease.changed += 1
+            }
             if let kept, kept.state == .active { return kept }
         }
         var request = LeaseRequest(function: address, consumer: consumer)
@@ -41,7 +45,9 @@ extension LeaseManager {
     /// is gone.
     public func endAllocation(_ lease: Lease) async throws(LeasingError) {
         guard lease.consumer.kind == .allocation else {
-            _ = try await update(lease) { $0.returnsTo = nil }
+            _ = try await update(lease) { current in
+                if current.changed == lease.changed { current.returnsTo = nil }
+            }
             return
         }
         try await giveBack(
@@ -55,6 +61,7 @@ extension LeaseManager {
             let before = lease
             body(&lease)
             guard lease != before else { return lease }
+            lease.changed = max(clock.now().wall, lease.changed + 1)
             try await record([
                 Ledger.Change(lease: lease, path: [lease.state], cause: Cause(actor: "agent", "allocation"))
             ])

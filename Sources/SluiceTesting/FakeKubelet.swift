@@ -41,6 +41,7 @@ package final class FakeKubelet: Sendable {
     private let pods = Mutex<V1_ListPodResourcesResponse>(.init())
     private let changes = Mutex<[UInt64: AsyncStream<Void>.Continuation]>([:])
     private let refusal = Mutex<String?>(nil)
+    private let nextRecord = Mutex<[(resource: String, ids: [String])]?>(nil)
 
     /// A kubelet in a folder, which is made.
     package init(in folder: String, _ discovery: Discovery) {
@@ -78,6 +79,9 @@ package final class FakeKubelet: Sendable {
             }
         }
     }
+
+    /// What it will have down as allocated, when it next writes its record: with the next list that it is told.
+    package func recordNext(_ devices: [(resource: String, ids: [String])]) { nextRecord.withLock { $0 = devices } }
 
     /// Writes its record of allocations anew, as the kubelet does with every one.
     package func writeCheckpoint(_ devices: [(resource: String, ids: [String])] = []) {
@@ -200,6 +204,7 @@ package final class FakeKubelet: Sendable {
             defer { self.change { if $0[name]?.socket == socket { $0[name]?.isConnected = false } } }
             try await plugin.listAndWatch(.init()) { response in
                 for try await list in response.messages {
+                    if let record = self.nextRecord.withLock({ $0 }) { self.writeCheckpoint(record) }
                     self.change { state in
                         state[name]?.lists += 1
                         state[name]?.devices = Dictionary(

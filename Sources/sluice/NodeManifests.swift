@@ -42,17 +42,18 @@ struct NodeManifests {
                         "serviceAccountName": "sluice", "automountServiceAccountToken": false,
                         "priorityClassName": "system-node-critical", "hostNetwork": true, "hostPID": true,
                         // An agent without a host file would be started again and again.
-                        "nodeSelector": .members(
-                            [("kubernetes.io/os", "linux")] + options.nodeSelector.map { ($0.key, .text($0.value)) }),
+                        "nodeSelector": .members(nodeLabels),
                         "tolerations": [["operator": "Exists"]],
                         "initContainers": [
                             [
                                 "name": "cni", "image": .text(image),
-                                "command": [
-                                    "/usr/local/bin/sluice", "k8s", "install-cni", "--to", "/host/opt/cni/bin",
-                                ],
+                                "command": .list(
+                                    ["/usr/local/bin/sluice", "k8s", "install-cni", "--to", "/host/opt/cni/bin"]
+                                        + (options.replaceSriovCni ? ["--replace-sriov-cni"] : [])),
                                 "securityContext": [
                                     "allowPrivilegeEscalation": false, "capabilities": ["drop": ["ALL"]],
+                                    // The folder is the host's, with its label.
+                                    "seLinuxOptions": ["type": "spc_t"],
                                 ],
                                 "volumeMounts": [["name": "cni-bin", "mountPath": "/host/opt/cni/bin"]],
                             ]
@@ -63,6 +64,11 @@ struct NodeManifests {
                 ],
             ],
         ]
+    }
+
+    private var nodeLabels: [(String, Manifest)] {
+        let own = options.nodeSelector.map { ($0.key, Manifest.text($0.value)) }
+        return (own.contains { $0.0 == "kubernetes.io/os" } ? [] : [("kubernetes.io/os", "linux")]) + own
     }
 
     /// Device nodes and a /sys that can be written to are for privileged containers only. Those have all capabilities, whatever

@@ -197,7 +197,9 @@ extension LabSuite {
                 _ = try await kubelet.allocate([ids[1]], of: resource)
                 _ = try await kubelet.allocate([ids[0]], of: resource)
                 kubelet.setPods([("demo", "web-7f9", "app", resource, [ids[1]])])
-                kubelet.writeCheckpoint([(resource, [ids[0]])])
+                // The one whose pod has ended stays down until a list makes the kubelet write its record anew.
+                kubelet.writeCheckpoint([(resource, [ids[0], ids[3]])])
+                kubelet.recordNext([(resource, [ids[0]])])
                 try Lab.wait(for: "the pod's name") { try lease(ids[1])?.pod == "demo/web-7f9" }
                 #expect(try Lab.sluice("lease", "list").output.contains("pod demo/web-7f9"))
                 // The one that is not named any more stays with whoever has its interface, until that is over; and what

@@ -129,7 +129,9 @@ extension ContainerNetwork {
                 try DeviceInfo(member, nodes).write(to: path)
             }
         } catch {
-            throw CNIError(.inputOutput, "\(path) cannot be written: \(error)")
+            throw CNIError(
+                .inputOutput, "\(path) cannot be written: \(error)",
+                remedy: "a folder that came after the agent is read-only to it: systemctl restart sluiced")
         }
     }
 

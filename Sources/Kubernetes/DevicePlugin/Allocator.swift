@@ -20,7 +20,10 @@ struct Allocator: Sendable {
         let (kernel, infoFiles, manager, usesCDI) = (kernel, infoFiles, manager, usesCDI)
         offLoop.add {
             // Also after a reboot, which has taken them away, and for containers that are started anew.
-            if usesCDI { CDISpecification.removeOthers(than: resources, files: kernel.files) }
+            // What is said of pods' devices stays, also while their resource is none: a list may be out of reach.
+            let names = Set(resources.map(\.consumer))
+            let isWhole = manager.leases.allSatisfy { $0.allocation.map(names.contains) ?? true }
+            if usesCDI, mayRemove, isWhole { CDISpecification.removeOthers(than: resources, files: kernel.files) }
             for resource in resources where usesCDI {
                 try? CDISpecification(of: resource, files: kernel.files).write(for: resource)
             }

@@ -218,10 +218,20 @@ public final class DevicePlugin: Sendable {
 
     /// Asks the kubelet which pods have which devices.
     private func ask() async {
-        isQuestionDue.withLock { $0 = false }
         do {
-            if try await pods.follow(resources) { askLater(in: PodResources.patience + .seconds(1)) }
-            hasAnswered.withLock { $0 = true }
+            let outcome = try await pods.follow(resources)
+            if outcome.isOpen { askLater(in: PodResources.patience + .seconds(1)) }
+            for server in servers.withLock({ $0.values }) where outcome.stale.contains("\(server.name)") {
+                server.tellAgain()
+            }
+            if outcome.isAnswer,
+                !hasAnswered.withLock({ hasAnswered in
+                    defer { hasAnswered = true }
+                    return hasAnswered
+                })
+            {
+                allocated.forget()
+            }
             // What is healthy, and what files there are, may be something else now.
             wake()
         } catch {
@@ -238,8 +248,10 @@ public final class DevicePlugin: Sendable {
                 return !isDue
             })
         else { return }
-        let question = questions.continuation
-        group.next().scheduleTask(in: TimeAmount(time)) { question.yield() }
+        group.next().scheduleTask(in: TimeAmount(time)) { [self] in
+            isQuestionDue.withLock { $0 = false }
+            questions.continuation.yield()
+        }
     }
 
     /// When allocations come, or may end soon, their files are brought up to date, and the kubelet is asked whose they are.
@@ -254,8 +266,7 @@ public final class DevicePlugin: Sendable {
             now.insert("\(allocation) \(lease.id) \(lease.address) \(isHeld)")
         }
         guard allocated.isOther(now) else { return }
-        let isNoKubelet = FileIdentity(folders.podResources) == nil
-        allocator.keepInfoFiles(of: resources, mayRemove: isNoKubelet || hasAnswered.withLock { $0 })
+        allocator.keepInfoFiles(of: resources, mayRemove: hasAnswered.withLock { $0 })
         if now.count > resources.count { askLater(in: .seconds(5)) }
     }
 

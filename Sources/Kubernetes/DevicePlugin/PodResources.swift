@@ -17,9 +17,15 @@ final class PodResources: Sendable {
     private let connection: KubeletConnection
     private let checkpoint: KubeletCheckpoint
     private let offLoop = SerialQueue()
+    private struct Missing {
+        var since: ContinuousClock.Instant
+        var kubelet: FileIdentity
+        /// When the kubelet was last made to write its record anew.
+        var told: ContinuousClock.Instant?
+    }
     private struct State {
         /// Since when the kubelet, by its socket, has not named what a lease is for.
-        var missing: [String: (since: ContinuousClock.Instant, kubelet: FileIdentity)] = [:]
+        var missing: [String: Missing] = [:]
     }
     private let state = Mutex(State())
 
@@ -29,18 +35,34 @@ final class PodResources: Sendable {
         self.checkpoint = checkpoint
     }
 
+    /// What has come of a question.
+    struct Outcome {
+        /// Whether the kubelet was there to answer.
+        var isAnswer = true
+        /// Whether to ask again in a while.
+        var isOpen = false
+        /// Resources of which the kubelet has something down that it does not name: told its list once more, it writes its
+        /// record anew.
+        var stale: Set<String> = []
+    }
+
     /// Brings leases in line with what the kubelet says of some resources.
     ///
-    /// Returns whether to ask again in a while. Throws when it does not answer; nothing is changed then.
-    func follow(_ resources: [NodeResource]) async throws -> Bool {
-        let allocated = manager.leases.compactMap(\.allocation?.identifier)
-        guard let kubelet = FileIdentity(connection.socket) else { return !allocated.isEmpty }
+    /// Throws when it does not answer; nothing is changed then.
+    func follow(_ resources: [NodeResource]) async throws -> Outcome {
+        let leases = manager.leases
+        let allocated = leases.compactMap(\.allocation?.identifier)
+        guard let kubelet = FileIdentity(connection.socket) else {
+            return Outcome(isAnswer: false, isOpen: !allocated.isEmpty)
+        }
         // Also of resources that are none any more: their pods go on.
         let pods = try await devices(of: Set(resources.map { "\($0.name)" } + allocated))
         for resource in resources {
             for member in resource.members {
                 let address = member.function.pci.address
                 guard let pod = pods["\(resource.name)"]?["\(address)"] else { continue }
+                // Of a lease that has begun since, the answer says nothing.
+                if let lease = manager.lease(at: address), !leases.contains(where: { $0.id == lease.id }) { continue }
                 try? await hold(address, resource, pod)
             }
         }
@@ -79,31 +101,40 @@ final class PodResources: Sendable {
         }
     }
 
-    private func endOthers(_ pods: [String: [String: String]], _ kubelet: FileIdentity) async -> Bool {
+    private func endOthers(_ pods: [String: [String: String]], _ kubelet: FileIdentity) async -> Outcome {
         let checkpoint = checkpoint
         // What is not understood may name any of them.
-        guard let recorded = await offLoop.run({ checkpoint.devices() }) else { return true }
+        guard let recorded = await offLoop.run({ checkpoint.devices() }) else {
+            return Outcome(isOpen: true)
+        }
         let now = ContinuousClock.now
-        var isWaiting = false
+        var outcome = Outcome()
         for lease in manager.leases {
             guard let consumer = lease.allocation,
-                pods[consumer.identifier]?["\(lease.address)"] == nil,
-                recorded[consumer.identifier]?.contains("\(lease.address)") != true
+                pods[consumer.identifier]?["\(lease.address)"] == nil
             else { continue }
             let since = state.withLock { state in
                 if let missing = state.missing[lease.missingKey], missing.kubelet == kubelet { return missing.since }
-                state.missing[lease.missingKey] = (now, kubelet)
+                state.missing[lease.missingKey] = Missing(since: now, kubelet: kubelet)
                 return now
             }
-            if since.duration(to: now) >= Self.patience {
-                do { try await manager.endAllocation(lease) } catch { isWaiting = true }
+            outcome.isOpen = true
+            guard since.duration(to: now) >= Self.patience else { continue }
+            if recorded[consumer.identifier]?.contains("\(lease.address)") ?? false {
+                let isDue = state.withLock { state in
+                    let told = state.missing[lease.missingKey]?.told
+                    guard told.map({ $0.duration(to: now) >= Self.patience }) ?? true else { return false }
+                    state.missing[lease.missingKey]?.told = now
+                    return true
+                }
+                if isDue { outcome.stale.insert(consumer.identifier) }
             } else {
-                isWaiting = true
+                try? await manager.endAllocation(lease)
             }
         }
         let open = Set(manager.leases.map(\.missingKey))
         state.withLock { $0.missing = $0.missing.filter { open.contains($0.key) } }
-        return isWaiting
+        return outcome
     }
 }
 

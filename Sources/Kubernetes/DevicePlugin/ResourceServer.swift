@@ -23,6 +23,7 @@ final class ResourceServer: Sendable {
         var server: Server?
         /// Whether the socket was there: from then on it being away means that somebody has removed it.
         var isBound = false
+        var began = ContinuousClock.now
         /// The kubelet that it has registered with, by its socket.
         var kubelet: FileIdentity?
     }
@@ -42,7 +43,8 @@ final class ResourceServer: Sendable {
         return state.withLock { state in
             guard state.server != nil else { return false }
             defer { state.isBound = state.isBound || isThere }
-            return isThere || !state.isBound
+            // One that was removed before anybody saw it is not waited for.
+            return isThere || !state.isBound && state.began.duration(to: .now) < .seconds(2)
         }
     }
 
@@ -74,6 +76,12 @@ final class ResourceServer: Sendable {
         return (stream, { continuation.finish() })
     }
 
+    /// Tells the kubelet its list once more, so that it writes down what is allocated.
+    func tellAgain() {
+        let (watchers, devices) = state.withLock { (Array($0.watchers.values), $0.devices) }
+        for watcher in watchers { watcher.yield(devices) }
+    }
+
     // MARK: The socket
 
     /// Begins to listen; to be followed by `serve`. One that listened before gives way.
@@ -83,7 +91,10 @@ final class ResourceServer: Sendable {
                 address: .unixDomainSocket(path: socket), transportSecurity: .plaintext, eventLoopGroup: group),
             services: services)
         let (other, watchers) = state.withLock { state in
-            defer { (state.server, state.isBound, state.watchers, state.kubelet) = (server, false, [:], nil) }
+            defer {
+                (state.server, state.isBound, state.watchers, state.kubelet) = (server, false, [:], nil)
+                state.began = .now
+            }
             return (state.server, Array(state.watchers.values))
         }
         for watcher in watchers { watcher.finish() }
