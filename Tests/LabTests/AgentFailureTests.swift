@@ -40,7 +40,7 @@ extension LabSuite {
             let clean = try settings()
             let tenants = Tenants(count: 16)
             var random = SystemRandomNumberGenerator()
-            for round in 0..<(Lab.isSoak ? 50 : 15) {
+            for round in 0..<(Lab.isSoak ? 50 : 10) {
                 tenants.waitForAnswers(Int.random(in: 1...12, using: &random))
                 agent.command.kill(SIGKILL)
                 tenants.close()

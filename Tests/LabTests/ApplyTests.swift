@@ -230,7 +230,7 @@ extension LabSuite {
             let seed = UInt64.random(in: 0 ... .max)
             var generator = SplitMix(seed: seed)
             var interrupted = 0
-            let rounds = Lab.isSoak ? 20 : 8
+            let rounds = Lab.isSoak ? 20 : 6
             for round in 1...rounds {
                 let isUp = round % 2 == 1
                 let file = isUp ? up : down
