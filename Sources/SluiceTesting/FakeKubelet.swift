@@ -2,6 +2,7 @@ internal import GRPCCore
 internal import GRPCNIOTransportHTTP2Posix
 internal import Glibc
 package import KubeletAPI
+internal import PCI
 internal import SwiftProtobuf
 internal import Synchronization
 
@@ -130,16 +131,7 @@ package final class FakeKubelet: Sendable {
         }
     }
 
-    private func removeSockets(_ path: String) {
-        guard let directory = opendir(path) else { return }
-        defer { closedir(directory) }
-        while let entry = readdir(directory) {
-            let name = withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
-                String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
-            }
-            if name.hasSuffix(".sock") { unlink("\(path)/\(name)") }
-        }
-    }
+    private func removeSockets(_ path: String) { for socket in sockets(in: path).keys { unlink(socket) } }
 
     // MARK: Plugins
 
@@ -154,17 +146,13 @@ package final class FakeKubelet: Sendable {
         }
     }
 
+    /// The sockets of a folder that are not hidden, with their inodes.
     private func sockets(in path: String) -> [String: UInt64] {
         var sockets: [String: UInt64] = [:]
-        guard let directory = opendir(path) else { return [:] }
-        defer { closedir(directory) }
-        while let entry = readdir(directory) {
-            let name = withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
-                String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
-            }
-            if name.hasSuffix(".sock"), !name.hasPrefix(".") {
-                sockets["\(path)/\(name)"] = UInt64(entry.pointee.d_ino)
-            }
+        for name in ((try? LiveFileTree().entries(path)) ?? nil) ?? [] {
+            var status = stat()
+            guard name.hasSuffix(".sock"), !name.hasPrefix("."), stat("\(path)/\(name)", &status) == 0 else { continue }
+            sockets["\(path)/\(name)"] = UInt64(status.st_ino)
         }
         return sockets
     }
