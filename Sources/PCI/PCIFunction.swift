@@ -44,6 +44,9 @@ public struct PCIFunction: Sendable, Hashable {
     public static func isVFIODriver(_ name: String) -> Bool {
         name == "vfio-pci" || name.hasSuffix("_vfio_pci") || name.hasSuffix("-vfio-pci")
     }
+
+    /// The drivers that leave a function to a program by way of UIO.
+    package static func isUIODriver(_ name: String) -> Bool { ["uio_pci_generic", "igb_uio"].contains(name) }
 }
 
 /// What sysfs tells of a function beyond what listings need.

@@ -106,9 +106,7 @@ struct CNIResult: Codable, Sendable, Hashable {
         // It was always there before it could be left out.
         if isNumbered { result.dns = result.dns ?? DNS() } else if result.dns?.isEmpty ?? false { result.dns = nil }
         do {
-            let encoder = JSONEncoder()
-            encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-            return String(decoding: try encoder.encode(result), as: UTF8.self)
+            return String(decoding: try JSONEncoder.plain.encode(result), as: UTF8.self)
         } catch {
             throw CNIError(.inputOutput, "the result cannot be written: \(error)")
         }

@@ -150,6 +150,6 @@ extension ContainerNetwork {
     /// Whether a VF is driven by the container's own program, so that it has no netdev: by VFIO, or by UIO.
     func isForPrograms(_ lease: Lease) throws -> Bool {
         guard let driver = try kernel.files.linkName("\(PCIReader.path(lease.address))/driver") else { return false }
-        return PCIFunction.isVFIODriver(driver) || ["uio_pci_generic", "igb_uio"].contains(driver)
+        return PCIFunction.isVFIODriver(driver) || PCIFunction.isUIODriver(driver)
     }
 }

@@ -75,9 +75,7 @@ struct CDISpecification: Encodable {
             unlink(path)
             return
         }
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        try NodeFiles.replace(path, with: try encoder.encode(self))
+        try NodeFiles.replace(path, with: try JSONEncoder.plain.encode(self))
     }
 }
 

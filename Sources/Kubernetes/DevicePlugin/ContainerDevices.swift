@@ -71,9 +71,7 @@ struct ContainerDevices {
             if !extra.isEmpty { parts["extraInfo"] = extra }
             all[id] = parts
         }
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         // Nothing in it that JSON cannot hold.
-        return (try? encoder.encode(all)).map { String(decoding: $0, as: UTF8.self) } ?? "{}"
+        return (try? JSONEncoder.plain.encode(all)).map { String(decoding: $0, as: UTF8.self) } ?? "{}"
     }
 }

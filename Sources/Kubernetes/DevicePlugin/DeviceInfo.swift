@@ -30,17 +30,14 @@ struct DeviceInfo: Encodable {
 
     /// Writes it to a file; whoever reads that sees the whole of it. Throws when it cannot be written.
     func write(to path: String) throws {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        try NodeFiles.replace(path, with: try encoder.encode(self))
+        try NodeFiles.replace(path, with: try JSONEncoder.plain.encode(self))
     }
 }
 
 /// The files that hold it.
 struct DeviceInfoFiles: Sendable {
     /// Where device plugins put them.
-    static let usualFolder = "/var/run/k8s.cni.cncf.io/devinfo/dp"
-    var folder = usualFolder
+    let folder = "/var/run/k8s.cni.cncf.io/devinfo/dp"
 
     func path(_ resource: ResourceName, _ device: String) -> String {
         "\(folder)/\(resource.prefix)-\(resource.name)-\(device)-device.json"

@@ -1,7 +1,7 @@
 internal import PCI
 
 /// The nodes below /dev through which a container uses a function.
-struct DeviceNodes: Sendable, Hashable {
+struct DeviceNodes: Sendable {
     /// VFIO's container, and the function's group; the second is named as in the container.
     var vfio: (container: String, group: String)? { group.map { ("/dev/vfio/vfio", "/dev/vfio/\($0)") } }
     /// The IOMMU group.
@@ -41,7 +41,7 @@ struct DeviceNodes: Sendable, Hashable {
                 lacksIOMMU = try files.text("/sys/kernel/iommu_groups/\(group)/name") == "vfio-noiommu"
             }
         }
-        if let driver, ["uio_pci_generic", "igb_uio"].contains(driver) {
+        if let driver, PCIFunction.isUIODriver(driver) {
             uio = try files.entries("\(path)/uio")?.first.map { "/dev/\($0)" }
         }
         guard isRDMA, let name = try files.entries("\(path)/infiniband")?.first else { return }
@@ -56,11 +56,5 @@ struct DeviceNodes: Sendable, Hashable {
         for node in try files.entries("\(path)/infiniband_mad") ?? [] {
             for kind in ["umad", "issm"] where node.hasPrefix(kind) { rdma[kind] = "/dev/infiniband/\(node)" }
         }
-    }
-
-    static func == (left: Self, right: Self) -> Bool {
-        left.group == right.group && left.lacksIOMMU == right.lacksIOMMU && left.uio == right.uio
-            && left.vhostNet == right.vhostNet && left.tun == right.tun && left.rdma == right.rdma
-            && left.rdmaDevice == right.rdmaDevice
     }
 }

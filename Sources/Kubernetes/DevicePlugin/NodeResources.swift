@@ -45,6 +45,6 @@ extension ResourceList.Resource {
         let isOfKind =
             kind == .network ? member.function.pci.classCode.isNetwork : member.function.pci.classCode.base == 0x12
         guard isOfKind else { return nil }
-        return selectors.first { $0.agrees(member, driver: member.function.pci.driver, files: files) }
+        return selectors.first { $0.agrees(member, files: files) }
     }
 }

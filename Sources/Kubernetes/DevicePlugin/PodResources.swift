@@ -23,11 +23,8 @@ final class PodResources: Sendable {
         /// When the kubelet was last made to write its record anew.
         var told: ContinuousClock.Instant?
     }
-    private struct State {
-        /// Since when the kubelet, by its socket, has not named what a lease is for.
-        var missing: [String: Missing] = [:]
-    }
-    private let state = Mutex(State())
+    /// What leases are for that the kubelet, by its socket, does not name.
+    private let missing = Mutex<[String: Missing]>([:])
 
     init(manager: LeaseManager, connection: KubeletConnection, checkpoint: KubeletCheckpoint) {
         self.manager = manager
@@ -94,7 +91,7 @@ final class PodResources: Sendable {
             lease = try await manager.adopt(address, for: resource.consumer, actor: "kubelet")
         }
         guard let lease, [.namespace, .allocation].contains(lease.consumer.kind) else { return }
-        state.withLock { $0.missing[lease.missingKey] = nil }
+        missing.withLock { $0[lease.missingKey] = nil }
         let isKnown = lease.consumer == resource.consumer || lease.returnsTo == resource.consumer
         if !isKnown || lease.pod ?? "" != pod {
             try await manager.note(lease, allocatedBy: resource.consumer, pod: pod)
@@ -113,18 +110,18 @@ final class PodResources: Sendable {
             guard let consumer = lease.allocation,
                 pods[consumer.identifier]?["\(lease.address)"] == nil
             else { continue }
-            let since = state.withLock { state in
-                if let missing = state.missing[lease.missingKey], missing.kubelet == kubelet { return missing.since }
-                state.missing[lease.missingKey] = Missing(since: now, kubelet: kubelet)
+            let since = missing.withLock { missing in
+                if let known = missing[lease.missingKey], known.kubelet == kubelet { return known.since }
+                missing[lease.missingKey] = Missing(since: now, kubelet: kubelet)
                 return now
             }
             outcome.isOpen = true
             guard since.duration(to: now) >= Self.patience else { continue }
             if recorded[consumer.identifier]?.contains("\(lease.address)") ?? false {
-                let isDue = state.withLock { state in
-                    let told = state.missing[lease.missingKey]?.told
+                let isDue = missing.withLock { missing in
+                    let told = missing[lease.missingKey]?.told
                     guard told.map({ $0.duration(to: now) >= Self.patience }) ?? true else { return false }
-                    state.missing[lease.missingKey]?.told = now
+                    missing[lease.missingKey]?.told = now
                     return true
                 }
                 if isDue { outcome.stale.insert(consumer.identifier) }
@@ -133,7 +130,7 @@ final class PodResources: Sendable {
             }
         }
         let open = Set(manager.leases.map(\.missingKey))
-        state.withLock { $0.missing = $0.missing.filter { open.contains($0.key) } }
+        missing.withLock { missing in missing = missing.filter { open.contains($0.key) } }
         return outcome
     }
 }

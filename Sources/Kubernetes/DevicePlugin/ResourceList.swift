@@ -30,7 +30,6 @@ public struct ResourceList: Sendable, Hashable {
     enum Kind: String, Sendable {
         case network = "netDevice"
         case accelerator
-        case auxiliary = "auxNetDevice"
     }
 
     /// No resources.

@@ -45,7 +45,7 @@ struct ResourceListReader {
             return nil
         }
         let type = string(members["deviceType"], "\(place).deviceType") ?? ""
-        guard let kind = type.isEmpty ? .network : ResourceList.Kind(rawValue: type), kind != .auxiliary else {
+        guard let kind = type.isEmpty ? .network : ResourceList.Kind(rawValue: type) else {
             tell(
                 place,
                 type == "auxNetDevice"

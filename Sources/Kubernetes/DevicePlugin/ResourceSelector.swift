@@ -52,14 +52,14 @@ struct ResourceSelector: Sendable, Hashable {
     }
 
     /// Whether a function is selected. All ranges of one port count, in one entry or in several.
-    func agrees(_ member: Pool.Member, driver: String?, files: any FileTree) -> Bool {
+    func agrees(_ member: Pool.Member, files: any FileTree) -> Bool {
         let function = member.function
         func isOne<Value: Equatable>(of list: [Value]?, _ value: Value?) -> Bool {
             guard let list else { return true }
             return value.map(list.contains) ?? false
         }
         return isOne(of: vendors, function.pci.model.vendor) && isOne(of: devices, function.pci.model.device)
-            && isOne(of: drivers, driver) && isOne(of: addresses, function.pci.address)
+            && isOne(of: drivers, function.pci.driver) && isOne(of: addresses, function.pci.address)
             && isOne(of: acpiIndexes, function.pci.acpiIndex.map { "\($0)" }) && agreesPort(member)
             && isOne(of: linkTypes, Self.linkType(member)) && agreesFiles(function.pci.address, files)
             && profiles == nil
