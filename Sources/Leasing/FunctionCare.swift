@@ -1,12 +1,14 @@
 internal import Netlink
 internal import PCI
 internal import SRIOV
+internal import Synchronization
 
 /// What is done to a function's hardware for a lease: it is looked at, prepared for its consumer, and cleaned.
 struct FunctionCare: Sendable {
     let kernel: any HostKernel
     /// The serial numbers of drives that lose the driver which knows them.
     let serials: KnownSerials
+    let restingAddresses = RestingAddresses()
     var deadlines = Applier.Deadlines()
 
     /// A function as it is now.
@@ -46,19 +48,25 @@ struct FunctionCare: Sendable {
             var isReloaded = false
             let wanted = settings.filled(from: member.policy)
             if let (link, index) = place(member) {
-                let change = VirtualFunctionChange(index: index, settings: wanted.filled(from: try baseline(member)))
-                let differences = try settingsWriter.differing([change], of: link)
+                let reports = try kernel.link(index: link, .virtualFunctions).virtualFunctions
+                let observed = reports.first { $0.index == index }?.settings
+                var baseline = observed?.unassigned ?? VirtualFunctionSettings()
+                if let mac = observed?.mac, restingAddresses[member.identity] == mac { baseline.mac = mac }
+                let change = VirtualFunctionChange(index: index, settings: wanted.filled(from: baseline))
+                let differences = SettingsWriter.differing([change], from: reports)
                 // A driver that runs in the host takes an administrative MAC only when it is bound anew.
                 isReloaded = differences.contains { $0.settings.mac != nil }
-                try set(change, link, member, .unprepared)
+                if !differences.isEmpty { try set(change, link, member, .unprepared) }
             } else if !wanted.isEmpty {
                 throw noPlace(member, .unprepared)
             }
             let current =
                 isReloaded && !function.isBoundToVFIO ? function.driver.map { DeclaredDriver.kernel($0) } : nil
-            guard let driver = driver ?? member.driver ?? current else { return }
-            try rememberSerial(of: function)
-            try bind(member, to: driver, isReload: isReloaded, .unprepared)
+            if let driver = driver ?? member.driver ?? current {
+                try rememberSerial(of: function)
+                try bind(member, to: driver, isReload: isReloaded, .unprepared)
+            }
+            if wanted.mac == nil, isReloaded { try noteRestingAddress(member) }
         }
     }
 
@@ -103,10 +111,7 @@ struct FunctionCare: Sendable {
             }
             let path = PCIReader.path(function.address)
             // A driver of the kernel would be confused by a reset under it.
-            if let driver = function.driver, !function.isBoundToVFIO {
-                try rememberSerial(of: function)
-                try write("/sys/bus/pci/drivers/\(driver)/unbind", "\(function.address)", "unbind \(function.address)")
-            }
+            try takeDriver(of: function)
             guard try kernel.files.entries(path)?.contains("reset") ?? false else {
                 throw LeasingError(
                     .unclean,
@@ -119,7 +124,26 @@ struct FunctionCare: Sendable {
                 member.driver
                 ?? driverBefore.map { PCIFunction.isVFIODriver($0) ? .vfio($0) : .kernel($0) }
             if let driver { try bind(member, to: driver, isReload: false, .unclean) }
+            try noteRestingAddress(member)
         }
+    }
+
+    /// Takes a function's driver away, and with it its netdev, wherever that is. One that is with VFIO stays there.
+    func takeDriver(_ member: Pool.Member) throws(LeasingError) {
+        try describingErrors(member, .unclean) {
+            if let function = try current(member) { try takeDriver(of: function) }
+        }
+    }
+
+    private func takeDriver(of function: PCIFunction) throws {
+        guard let driver = function.driver, !function.isBoundToVFIO else { return }
+        try rememberSerial(of: function)
+        try write("/sys/bus/pci/drivers/\(driver)/unbind", "\(function.address)", "unbind \(function.address)")
+    }
+
+    /// Only now that its driver is bound: some make up an address when nobody has set one.
+    private func noteRestingAddress(_ member: Pool.Member) throws {
+        restingAddresses[member.identity] = member.policy.mac == nil ? try settings(member)?.mac : nil
     }
 
     /// A drive is known by its serial number, and only its own driver tells it.
@@ -240,6 +264,17 @@ struct FunctionCare: Sendable {
         } catch {
             throw LeasingError(code, "\(member.function.name): \(error)")
         }
+    }
+}
+
+/// The MAC addresses that VFs have where nobody has set one. A cleaned VF's is nobody's: whoever gets the VF next and wants none
+/// keeps it, because its driver would have to be bound anew for another.
+final class RestingAddresses: Sendable {
+    private let known = Mutex<[FunctionIdentity: MACAddress]>([:])
+
+    subscript(function: FunctionIdentity) -> MACAddress? {
+        get { known.withLock { $0[function] } }
+        set { known.withLock { $0[function] = newValue } }
     }
 }
 

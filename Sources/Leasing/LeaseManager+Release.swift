@@ -10,6 +10,18 @@ extension LeaseManager {
         try await giveBack(try lease(id).id, .release, Cause(actor: actor, "release"))
     }
 
+    /// Takes the kernel's driver from the function of a lease that is about to be released, and with it its netdev, wherever
+    /// that is: it need not come back to the host to be removed there.
+    public func takeDriver(of lease: Lease) async throws(LeasingError) {
+        try await owning(lease.id) { () throws(LeasingError) in
+            guard let member = member(of: lease),
+                state.withLock({ [.active, .releasing].contains($0.leases[lease.id]?.state) })
+            else { return }
+            let care = care
+            try await queues.run(on: member.portAddress) { () throws(LeasingError) in try care.takeDriver(member) }
+        }
+    }
+
     /// Tries again to clean a function that is quarantined.
     public func repair(_ id: String, actor: String) async throws(LeasingError) -> Lease {
         let lease = try lease(id)

@@ -80,8 +80,12 @@ public final class LeaseManager: Sendable {
     /// The host as it was last seen, without leases.
     public var observedHost: Host { state.withLock { $0.host } }
 
-    /// Why the functions of the pools that are not free are not.
-    public var occupied: [FunctionIdentity: Placement.Occupation] { state.withLock { $0.occupied() } }
+    /// Why the functions of the pools that are not free are not, those among them that somebody is about to get.
+    public var occupied: [FunctionIdentity: Placement.Occupation] {
+        state.withLock { book in
+            book.occupied().merging(book.promised.mapValues { _ in .promised }) { known, _ in known }
+        }
+    }
 
     /// Now, milliseconds since 1970.
     public var now: Int64 { clock.now().wall }

@@ -259,7 +259,8 @@ extension Placement.Occupation: CustomStringConvertible {
         switch self {
         case .lease(let lease):
             let reason = lease.reason.map { ": \($0)" } ?? ""
-            return "lease \(lease.id) of \(lease.consumer) (\(lease.state.rawValue)\(reason))"
+            let pod = lease.pod.map { " for pod \($0)" } ?? ""
+            return "lease \(lease.id) of \(lease.consumer)\(pod) (\(lease.state.rawValue)\(reason))"
         case .foreign(let holders):
             return "used without a lease by " + holders.map(\.description).joined(separator: ", ")
         case .maintained: return "its port is being configured"

@@ -75,6 +75,14 @@ extension LabSuite {
             #expect(try PodHost.leases().map(\.consumer).allSatisfy { $0.hasPrefix("namespace:\(pod.path)@") })
             #expect(try pod.call("DEL", configuration).status == 0)
             #expect(try LiveFileTree().text(info) == nil)
+            // The address that it was cleaned with is nobody's: the next one that wants none keeps it, and the VF's driver
+            // need not be bound anew.
+            let resting = try #require(try PodHost.settings(0).mac)
+            let next = try pod.add(configuration)
+            #expect(try !resting.isZero && PodHost.settings(0).mac == resting)
+            #expect(next.interface["mac"] as? String == "\(resting)", "\(next.text)")
+            try pod.delete(configuration)
+            #expect(try PodHost.settings(0).mac != resting)
             try PodHost.expectClean()
             _ = try agent.stop()
         }

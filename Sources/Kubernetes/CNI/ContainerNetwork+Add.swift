@@ -55,6 +55,7 @@ extension ContainerNetwork {
                     .invalidEnvironment, "the container has a \(name) already", remedy: "CNI_IFNAME is a new name")
             }
         }
+        if call.pod != nil { await learnPod(of: device) }
         let grant = try await manager.acquire(request, actor: "cni")
         guard let lease = grant.leases.first else { throw CNIError(.failed, "no VF was leased") }
         do {
@@ -137,10 +138,18 @@ extension ContainerNetwork {
 
     /// Takes back what an ADD has begun. What cannot be done now the lease remembers.
     private func undo(_ lease: Lease, _ namespace: PodNamespace) async {
-        try? await takeBack(lease.address, namespace)
+        try? await takeAway(lease, namespace)
         _ = try? await manager.release(lease.id, actor: "cni")
     }
 
+    /// Takes a VF's netdev away from the container that has leased it: with its driver, which the next one gets it from anew.
+    func takeAway(_ lease: Lease, _ namespace: PodNamespace) async throws {
+        let address = lease.address
+        let isThere = try await namespace.run { pod in try PodLink.isThere(address, &pod) }
+        if isThere { try await manager.takeDriver(of: lease) }
+    }
+
+    /// Moves a VF's netdev back to the host.
     func takeBack(_ address: PCIAddress, _ namespace: PodNamespace) async throws {
         let descriptor = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC)
         defer { close(descriptor) }

@@ -16,15 +16,33 @@ public struct ContainerNetwork: Sendable {
 
     let manager: LeaseManager
     let kernel: any HostKernel
+    /// Makes the kubelet say whose its devices are; nil where there is nobody to ask.
+    private let askKubelet: (@Sendable () async -> Void)?
+    private let questions = Turnstile()
     /// A runtime that has given up waiting for an ADD asks for its DEL, which comes after it.
     private let turns = Turnstiles<String>()
     /// Runs what writes files off the event loop.
     let offLoop = SerialQueue()
 
-    /// A plugin on a host.
-    public init(manager: LeaseManager, kernel: any HostKernel) {
+    /// A plugin on a host. `askKubelet` returns when leases say which pods the kubelet has their functions for.
+    public init(manager: LeaseManager, kernel: any HostKernel, askKubelet: (@Sendable () async -> Void)? = nil) {
         self.manager = manager
         self.kernel = kernel
+        self.askKubelet = askKubelet
+    }
+
+    /// Finds out which pod the kubelet has allocated a function for, where that is not known yet: a network's configuration
+    /// may name a function itself, and must not get another pod's.
+    func learnPod(of device: PCIAddress) async {
+        guard let askKubelet else { return }
+        func isUnknown() -> Bool {
+            manager.lease(at: device).map { $0.consumer.kind == .allocation && $0.pod == nil } ?? false
+        }
+        guard isUnknown() else { return }
+        await questions.enter()
+        // The answer to whoever has asked before may have told it.
+        if isUnknown() { await askKubelet() }
+        questions.leave()
     }
 
     /// What a call is answered with.
@@ -115,9 +133,9 @@ public struct ContainerNetwork: Sendable {
         let namespace = [lease.consumer.identifier, netns].lazy.compactMap { PodNamespace($0) }
             .first { $0.inode == lease.consumer.generation }
         if let namespace {
-            do { try await takeBack(lease.address, namespace) } catch { failure = error }
+            do { try await takeAway(lease, namespace) } catch { failure = error }
         }
-        // Where the netdev has not come back the lease is on its way all the same: it ends when the namespace does.
+        // Where the netdev is still there the lease is on its way all the same: it ends when the namespace does.
         guard let after = try await release(lease.id), ![.free, .quarantined].contains(after.state) else { return }
         if let failure { throw failure }
         throw CNIError(

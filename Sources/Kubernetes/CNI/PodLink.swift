@@ -34,6 +34,11 @@ enum PodLink {
         try pod.setUp(true, link: moved.index)
     }
 
+    /// Whether the netdev of a VF is in the container.
+    static func isThere(_ address: PCIAddress, _ pod: inout RouteNetlink) throws -> Bool {
+        try pod.links().contains { $0.device == device(address) }
+    }
+
     /// Gives the netdev of a VF back to the host. It may have any name there: its driver makes it anew when it is cleaned.
     static func giveBack(_ address: PCIAddress, toHost descriptor: Int32, _ pod: inout RouteNetlink) throws {
         for link in try pod.links() where link.device == device(address) {
