@@ -39,6 +39,10 @@ public protocol HostKernel: Sendable {
     /// Changes the eswitch mode of a PF.
     func setEswitchMode(_ mode: Devlink.EswitchMode, of address: PCIAddress) throws(NetlinkError)
 
+    /// The package of dynamic device personalisation that a network card has loaded (devlink's `fw.app.name`); nil for one
+    /// that has none or does not say.
+    func firmwarePackage(of address: PCIAddress) throws(NetlinkError) -> String?
+
     /// Loads a kernel module; does nothing when it is loaded already.
     func loadModule(_ name: String) throws(SRIOVError)
 
@@ -52,6 +56,8 @@ public protocol HostKernel: Sendable {
 }
 
 extension HostKernel {
+    /// Nothing is known.
+    public func firmwarePackage(of address: PCIAddress) throws(NetlinkError) -> String? { nil }
     /// Nothing is known.
     public func isOpen(group: Int) -> Bool? { nil }
     /// Nothing is known.

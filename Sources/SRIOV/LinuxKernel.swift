@@ -90,8 +90,7 @@ public struct LinuxKernel: HostKernel {
         do throws(NetlinkError) {
             var devlink = try Devlink.open()
             return try devlink.eswitchMode(of: .init(bus: "pci", name: "\(address)"))
-        } catch  where error.isUnsupported || error.errno?.rawValue == ENODEV || error.errno?.rawValue == ENOENT {
-            // The driver has no eswitch, is not registered with devlink, or the kernel has no devlink.
+        } catch  where Self.isWithoutDevlink(error) {
             return nil
         }
     }
@@ -100,6 +99,21 @@ public struct LinuxKernel: HostKernel {
     public func setEswitchMode(_ mode: Devlink.EswitchMode, of address: PCIAddress) throws(NetlinkError) {
         var devlink = try Devlink.open()
         try devlink.setEswitchMode(mode, of: .init(bus: "pci", name: "\(address)"))
+    }
+
+    /// See `HostKernel`.
+    public func firmwarePackage(of address: PCIAddress) throws(NetlinkError) -> String? {
+        do throws(NetlinkError) {
+            var devlink = try Devlink.open()
+            return try devlink.info(of: .init(bus: "pci", name: "\(address)")).versions["fw.app.name"]
+        } catch  where Self.isWithoutDevlink(error) {
+            return nil
+        }
+    }
+
+    /// The driver does not have what was asked for, is not registered with devlink, or the kernel has no devlink.
+    private static func isWithoutDevlink(_ error: NetlinkError) -> Bool {
+        error.isUnsupported || error.errno?.rawValue == ENODEV || error.errno?.rawValue == ENOENT
     }
 
     /// See `HostKernel`.

@@ -71,6 +71,7 @@ public final class FakeKernel: HostKernel, FileTree, DeviceWriter {
         var processes: [Int32: UInt64] = [:]
         var slaves: [String: String] = [:]
         var defaultRoute: String?
+        var packages: [PCIAddress: String] = [:]
         var writes: [String] = []
         var messages = 0
     }
@@ -120,6 +121,11 @@ public final class FakeKernel: HostKernel, FileTree, DeviceWriter {
     /// How often each VF of a port was reset.
     public func resets(of netdev: String) -> [Int] {
         state.withLock { $0.ports.first { $0.port.netdev == netdev }?.vfs.map(\.resets) ?? [] }
+    }
+
+    /// Lets a network card say that it has loaded a package of dynamic device personalisation.
+    public func load(_ package: String, into address: PCIAddress) {
+        state.withLock { $0.packages[address] = package }
     }
 
     /// Enslaves a port's netdev to a bridge.
@@ -278,6 +284,14 @@ public final class FakeKernel: HostKernel, FileTree, DeviceWriter {
     /// No port has an eswitch.
     public func setEswitchMode(_ mode: Devlink.EswitchMode, of address: PCIAddress) throws(NetlinkError) {
         throw NetlinkError(.refused, "set the eswitch mode of \(address)", errno: Errno(rawValue: 95))
+    }
+
+    /// See `HostKernel`.
+    public func firmwarePackage(of address: PCIAddress) throws(NetlinkError) -> String? {
+        state.withLock { state in
+            state.messages += 1
+            return state.packages[address]
+        }
     }
 
     /// See `HostKernel`.

@@ -71,6 +71,33 @@ struct ResourceListTests {
         #expect(try selected("{\"rootDevices\":[\"\(port)\"]}").count == 2)
     }
 
+    @Test("VFs are selected by the package that they have loaded, or their port has; each is asked for it once")
+    func packages() throws {
+        let (kernel, members) = (FakeKernel.lab(), try pools().others)
+        let packages = FirmwarePackages(kernel: kernel)
+        kernel.load("GTP", into: try #require(members[0].port).pci.address)
+        kernel.load("COMMS", into: members[1].function.pci.address)
+        let list = try list(
+            #"{"resourceName":"a","selectors":{"ddpProfiles":["COMMS","OS"]}},{"resourceName":"b","selectors":{"ddpProfiles":["GTP"]}}"#
+        )
+        func counts() throws -> [Int] {
+            try NodeResources.all(of: pools(), and: list, leases: [], files: kernel.files, packages: packages)
+                .resources.map(\.members.count)
+        }
+        #expect(list.findings.isEmpty && list.asksForPackages)
+        #expect(try counts() == [0, 0])
+        packages.read(members)
+        #expect(try counts() == [1, 1])
+        let asked = kernel.messages
+        packages.read(members)
+        #expect(kernel.messages == asked)
+        // A VF that is removed and made anew is another one.
+        packages.read(Array(members.dropFirst(2)))
+        kernel.load("OS", into: members[0].function.pci.address)
+        packages.read(members)
+        #expect(try counts() == [2, 0])
+    }
+
     @Test("A device is the first resource's that selects it; pools of the host file keep theirs")
     func order() throws {
         let list = try list(
@@ -138,7 +165,6 @@ struct ResourceListTests {
             (#"{"resourceName":"a","selectors":{"vendors":[1]}}"#, "selectors.vendors[0]: it is no text", 2),
             (#"{"resourceName":"a","selectors":{"vendors":["86"]}}"#, "\"86\" is not four hexadecimal digits", 2),
             (#"{"resourceName":"a","selectors":{"isRdma":1}}"#, "selectors.isRdma: it is not true or false", 2),
-            (#"{"resourceName":"a","selectors":{"ddpProfiles":["p"]}}"#, "selectors.ddpProfiles: they are not read", 2),
             (#"{"resourceName":"a","additionalInfo":{"*":{"k":1}}}"#, "additionalInfo.*.k: it is no text", 2),
             (#"{"resourceName":"a","selectors":{"vdpaType":"virtio"}}"#, "the resource is left out", 1),
             (#"{"resourceName":"a","selectors":[]}"#, "the resource is left out", 1),

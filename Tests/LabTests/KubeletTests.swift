@@ -197,6 +197,13 @@ extension LabSuite {
                 _ = try await kubelet.allocate([ids[1]], of: resource)
                 _ = try await kubelet.allocate([ids[0]], of: resource)
                 kubelet.setPods([("demo", "web-7f9", "app", resource, [ids[1]])])
+                // A network's configuration that names a device itself does not get another pod's, though nobody has told yet
+                // whose it is.
+                let thief = try Pod("thief")
+                let fixed = try Pod.configuration(["deviceID": ids[1]])
+                let refusal = try thief.call("ADD", fixed, arguments: "K8S_POD_NAMESPACE=demo;K8S_POD_NAME=thief")
+                let details = "\(refusal.object["details"] ?? "")"
+                #expect(refusal.code == 11 && details.contains("for pod demo/web-7f9"), "\(refusal)")
                 // The one whose pod has ended stays down until a list makes the kubelet write its record anew.
                 kubelet.writeCheckpoint([(resource, [ids[0], ids[3]])])
                 kubelet.recordNext([(resource, [ids[0]])])
@@ -339,6 +346,13 @@ extension LabSuite {
                 let function = try PCIReader(files: LiveFileTree()).function(Lab.address(ids[0]))
                 let group = try #require(function?.iommuGroup)
                 #expect(String(decoding: bytes, as: UTF8.self).contains(#""hostPath":"/dev/vfio/\#(group)""#))
+                // A real runtime gives a container the nodes of what it names, and of nothing else.
+                let container = try Container()
+                let seen = try container.run(
+                    devices: [names[1]], "ls /dev/vfio && exec 3<>/dev/vfio/\(group) && echo opened")
+                #expect(seen.output.split(separator: "\n") == ["\(group)", "vfio", "opened"], "\(seen)")
+                let unknown = try container.run(devices: ["sluice.local/net-pci=0000:ff:00.0"], "true")
+                #expect(unknown.status != 0 && unknown.error.contains("unresolvable CDI devices"), "\(unknown)")
             }
             try Lab.run(["rm", path])
             _ = try agent.stop()

@@ -123,7 +123,8 @@ extension LabSuite {
             let ports = try devlink.ports().filter { $0.device == handle && $0.flavour == .pcivf }
             #expect(ports.map(\.vfNumber) == [0, 1] && ports.allSatisfy { $0.netdev != nil }, "\(ports)")
             try devlink.setEswitchMode(.legacy, of: handle)
-            #expect(try devlink.info(of: handle).driver == "netdevsim")
+            let info = try devlink.info(of: handle)
+            #expect(info.driver == "netdevsim" && info.versions["fw.mgmt"] == "10.20.30", "\(info)")
             _ = try make(0)
         }
 

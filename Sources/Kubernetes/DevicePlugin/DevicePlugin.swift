@@ -18,6 +18,7 @@ public final class DevicePlugin: Sendable {
     private let group: MultiThreadedEventLoopGroup
     private let logger: Logger
     private let allocator: Allocator
+    private let packages: FirmwarePackages
     private let changes: AsyncStream<Void>
     private let wake: @Sendable () -> Void
     private let options: Options
@@ -63,6 +64,7 @@ public final class DevicePlugin: Sendable {
         self.changes = changes
         self.wake = wake
         allocator = Allocator(manager: manager, kernel: kernel, infoFiles: DeviceInfoFiles(), usesCDI: options.usesCDI)
+        packages = FirmwarePackages(kernel: kernel)
         pods = PodResources(
             manager: manager, connection: KubeletConnection(socket: folders.podResources, group: group),
             checkpoint: KubeletCheckpoint(path: folders.checkpoint))
@@ -171,7 +173,8 @@ public final class DevicePlugin: Sendable {
     private var resources: [NodeResource] {
         let (list, told) = configuration.withLock { ($0.list, $0.told) }
         let (resources, findings) = NodeResources.all(
-            of: manager.pools, and: list, leases: manager.leases, files: allocator.kernel.files)
+            of: manager.pools, and: list, leases: manager.leases, files: allocator.kernel.files,
+            packages: packages)
         for finding in findings where !told.contains(finding) { logger.warning("\(finding)") }
         configuration.withLock { $0.told = Set(findings) }
         return resources
@@ -186,8 +189,15 @@ public final class DevicePlugin: Sendable {
         var told: Set<String> = []
     }
 
-    /// Reads the list of resources again when it is another file. One that cannot be used changes nothing.
     private func readConfiguration() async {
+        await readList()
+        guard configuration.withLock({ $0.list.asksForPackages }) else { return }
+        let (packages, members) = (packages, manager.pools.others)
+        await allocator.offLoop.run { packages.read(members) }
+    }
+
+    /// Reads the list of resources again when it is another file. One that cannot be used changes nothing.
+    private func readList() async {
         guard let path = options.list else { return }
         let file = FileIdentity(path)
         let isNew = configuration.withLock { configuration in
@@ -215,6 +225,9 @@ public final class DevicePlugin: Sendable {
     }
 
     // MARK: Pods
+
+    /// Asks the kubelet which pods have which devices, for somebody who has to know it now.
+    public func learnPods() async { await ask() }
 
     /// Asks the kubelet which pods have which devices.
     private func ask() async {

@@ -7,7 +7,8 @@ enum NodeResources {
     /// The resources of a host. What is allocated stays with the resource that it was allocated of, whatever its driver is
     /// meanwhile.
     static func all(
-        of pools: PoolSet, and list: ResourceList, leases: [Lease], files: any FileTree
+        of pools: PoolSet, and list: ResourceList, leases: [Lease], files: any FileTree,
+        packages: FirmwarePackages? = nil
     ) -> (resources: [NodeResource], findings: [String]) {
         var resources = pools.pools.compactMap(NodeResource.init)
         var findings: [String] = []
@@ -22,7 +23,7 @@ enum NodeResources {
             }
             var selected: [(member: Pool.Member, selector: ResourceSelector?)] = []
             rest.removeAll { member in
-                let selector = entry.selector(of: member, files: files)
+                let selector = entry.selector(of: member, files: files, packages: packages)
                 let isSelected = allocations[member.identity].map { $0 == "\(entry.name)" } ?? (selector != nil)
                 // One that is on its way selects by what it has in common with the others.
                 if isSelected { selected.append((member, selector ?? entry.selectors.first)) }
@@ -41,10 +42,10 @@ enum NodeResources {
 
 extension ResourceList.Resource {
     /// The first selector that selects a function; nil when none does.
-    func selector(of member: Pool.Member, files: any FileTree) -> ResourceSelector? {
+    func selector(of member: Pool.Member, files: any FileTree, packages: FirmwarePackages?) -> ResourceSelector? {
         let isOfKind =
             kind == .network ? member.function.pci.classCode.isNetwork : member.function.pci.classCode.base == 0x12
         guard isOfKind else { return nil }
-        return selectors.first { $0.agrees(member, files: files) }
+        return selectors.first { $0.agrees(member, files: files, packages: packages) }
     }
 }

@@ -35,6 +35,9 @@ public struct ResourceList: Sendable, Hashable {
     /// No resources.
     init() {}
 
+    /// Whether a selector asks for the packages that cards have loaded.
+    var asksForPackages: Bool { resources.contains { $0.selectors.contains { $0.profiles != nil } } }
+
     /// The longest file that is read, bytes: a ConfigMap's limit.
     public static let maximumBytes = 1 << 20
 

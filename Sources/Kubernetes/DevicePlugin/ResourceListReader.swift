@@ -110,9 +110,6 @@ struct ResourceListReader {
         }
         selector.pKeys = strings(members["pKeys"], "\(place).pKeys")
         selector.profiles = strings(members["ddpProfiles"], "\(place).ddpProfiles")
-        if selector.profiles != nil {
-            tell("\(place).ddpProfiles", "they are not read here; nothing is selected by it")
-        }
         selector.isRDMA = bool(members["isRdma"], "\(place).isRdma") ?? false
         selector.needsVhostNet = bool(members["needVhostNet"], "\(place).needVhostNet") ?? false
         if let vdpa = string(members["vdpaType"], "\(place).vdpaType"), !vdpa.isEmpty {

@@ -52,7 +52,7 @@ struct ResourceSelector: Sendable, Hashable {
     }
 
     /// Whether a function is selected. All ranges of one port count, in one entry or in several.
-    func agrees(_ member: Pool.Member, files: any FileTree) -> Bool {
+    func agrees(_ member: Pool.Member, files: any FileTree, packages: FirmwarePackages?) -> Bool {
         let function = member.function
         func isOne<Value: Equatable>(of list: [Value]?, _ value: Value?) -> Bool {
             guard let list else { return true }
@@ -62,7 +62,7 @@ struct ResourceSelector: Sendable, Hashable {
             && isOne(of: drivers, function.pci.driver) && isOne(of: addresses, function.pci.address)
             && isOne(of: acpiIndexes, function.pci.acpiIndex.map { "\($0)" }) && agreesPort(member)
             && isOne(of: linkTypes, Self.linkType(member)) && agreesFiles(function.pci.address, files)
-            && profiles == nil
+            && (profiles == nil || isOne(of: profiles, packages?.package(of: member)))
     }
 
     private func agreesPort(_ member: Pool.Member) -> Bool {

@@ -1,0 +1,49 @@
+internal import Leasing
+internal import Netlink
+internal import PCI
+internal import SRIOV
+internal import Synchronization
+
+/// The packages of dynamic device personalisation by which lists select VFs (`ddpProfiles`): the VF's own, or its port's.
+///
+/// They are read where a list asks for them, and once: a card's firmware takes its time to answer. Another package comes with
+/// a driver that is bound anew, and then the port's interface is another one.
+final class FirmwarePackages: Sendable {
+    private struct Key: Hashable {
+        var function: PCIAddress
+        var link: Int32?
+    }
+
+    private let kernel: any HostKernel
+    private let known = Mutex<[Key: String?]>([:])
+
+    init(kernel: any HostKernel) { self.kernel = kernel }
+
+    /// Reads what is not known yet of some functions, and forgets the others.
+    func read(_ members: [Pool.Member]) {
+        let wanted = Set(members.flatMap(Self.keys))
+        let new = known.withLock { known in
+            known = known.filter { wanted.contains($0.key) }
+            return wanted.subtracting(known.keys)
+        }
+        for key in new {
+            let package = (try? kernel.firmwarePackage(of: key.function)) ?? nil
+            known.withLock { $0[key] = .some(package) }
+        }
+    }
+
+    /// The package that a function has; nil for none, or when it was not read.
+    func package(of member: Pool.Member) -> String? {
+        let known = known.withLock(\.self)
+        return Self.keys(member).lazy.compactMap { known[$0] ?? nil }.first
+    }
+
+    /// The function itself, then its port.
+    private static func keys(_ member: Pool.Member) -> [Key] {
+        guard member.function.pci.classCode.isNetwork else { return [] }
+        let link = member.port?.link?.index
+        return [member.function.pci.address, member.port?.pci.address].compactMap(\.self).map {
+            Key(function: $0, link: link)
+        }
+    }
+}
