@@ -105,7 +105,8 @@ public struct Daemon: Sendable {
         let listeners = try sockets(tls)
         let api = API(
             keeper: keeper, virtualizations: virtualizations,
-            containers: ContainerNetwork(manager: manager, kernel: kernel), changeUIDs: options.changeUIDs)
+            containers: ContainerNetwork(manager: manager, kernel: kernel) { await plugin.learnPods() },
+            changeUIDs: options.changeUIDs)
         let watch = HostWatch(
             triggers: triggers, messages: keeper.messages, onRemoval: { manager.functionRemoved(at: $0) },
             isUseExpected: { node in virtualizations.contains { $0.isUseExpected(of: node) } }, logger: logger)

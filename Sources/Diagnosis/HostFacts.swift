@@ -142,8 +142,8 @@ public struct HostFacts: Sendable {
             (pools, networks, domains) = (known.pools, known.networks, known.domains)
             handedOut = Set((known.handedOut ?? []).compactMap { PCIAddress($0) })
         }
-        let recorded = whole(RelevantLog.path)?.split(separator: "\n").map(String.init)
-        self.log = (log ?? recorded ?? []).filter(RelevantLog.isRelevant)
+        let recorded = whole(RelevantLog.path)?.byteLines.map(String.init)
+        self.log = log ?? recorded?.filter(RelevantLog.isRelevant) ?? []
         for (manager, _, links) in (try? LinkManagers.byFolder(files, links: links)) ?? [] {
             for link in links { managers[link.index] = manager }
         }
@@ -159,7 +159,7 @@ public struct HostFacts: Sendable {
             // How a unit is ordered makes nothing, whatever it is called.
             guard !line.isOrder else { return false }
             let text = line.text.lowercased()
-            return words.contains(where: text.contains)
+            return words.contains(where: text.hasBytes)
         }
     }
 

@@ -1,3 +1,4 @@
+internal import PCI
 public import SRIOV
 
 /// A message of libvirt, QEMU, the kernel or OpenStack whose cause is known.
@@ -29,7 +30,7 @@ public struct KnownMessage: Sendable {
     /// How much of a text has to agree: the more, the surer.
     private var weight: Int { parts.reduce(isCause ? 1000 : 0) { $0 + $1.utf8.count } }
 
-    private func isIn(_ text: String) -> Bool { parts.allSatisfy { text.contains($0.lowercased()) } }
+    private func isIn(_ text: String) -> Bool { parts.allSatisfy { text.hasBytes(of: $0.lowercased()) } }
 
     /// The fault that a pasted or caught message means, with what a host knows of the devices that it names; nil when the
     /// message is not known.

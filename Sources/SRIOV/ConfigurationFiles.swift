@@ -54,7 +54,7 @@ public enum ConfigurationFiles {
                 do throws(PCIError) {
                     lines += try self.lines(of: path, in: files) { line in
                         let lower = line.text.lowercased()
-                        return words.contains(where: lower.contains)
+                        return words.contains(where: lower.hasBytes)
                     }
                 } catch {
                     isWhole = false
@@ -78,7 +78,7 @@ public enum ConfigurationFiles {
         of path: String, in files: any FileTree, where isWanted: (ConfigurationLine) -> Bool
     ) throws(PCIError) -> [ConfigurationLine] {
         let text = try files.wholeText(path) ?? ""
-        return text.split(separator: "\n", omittingEmptySubsequences: false).enumerated().compactMap { number, line in
+        return text.byteLines.enumerated().compactMap { number, line in
             let line = line.trimmingBlanks
             guard !line.isEmpty, !line.hasPrefix("#"), !line.hasPrefix(";") else { return nil }
             let found = ConfigurationLine(path: path, number: number + 1, text: line)

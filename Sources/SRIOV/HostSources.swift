@@ -158,12 +158,14 @@ public enum RelevantLog {
     /// Whether a message concerns VFs, IOMMUs, or what keeps programs from them.
     public static func isRelevant(_ line: String) -> Bool {
         let lower = line.lowercased()
-        return words.contains(where: lower.contains) || isRename(line)
+        return words.contains(where: lower.hasBytes) || isRename(line)
     }
 
     /// Of a card's netdev: `igb 0000:01:00.0 ens10: renamed from eth0`. Those of containers' own have no address.
     public static func isRename(_ line: String) -> Bool {
-        guard let mark = line.firstRange(of: ": renamed from ") else { return false }
+        guard line.hasBytes(of: ": renamed from "), let mark = line.firstRange(of: ": renamed from ") else {
+            return false
+        }
         return line[..<mark.lowerBound].split(separator: " ").contains { PCIAddress(String($0)) != nil }
     }
 }

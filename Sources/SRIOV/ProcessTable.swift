@@ -30,7 +30,9 @@ struct ProcessTable {
     static func node(_ path: String) -> String? {
         var path = path[...]
         if path.hasSuffix(" (deleted)") { path = path.dropLast(10) }
-        if let jailed = path.firstRange(of: "/dev/vfio/") { return String(path[jailed.lowerBound...]) }
+        if path.hasBytes(of: "/dev/vfio/"), let jailed = path.firstRange(of: "/dev/vfio/") {
+            return String(path[jailed.lowerBound...])
+        }
         return path.hasPrefix("/dev/") ? String(path) : nil
     }
 
