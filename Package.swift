@@ -118,7 +118,7 @@ let package = Package(
             ],
             swiftSettings: settings),
         .executableTarget(
-            name: "link-bench", dependencies: ["Netlink", "PCI", "SRIOV"], path: "Benchmarks/LinkBench",
+            name: "link-bench", dependencies: ["CLinux", "Netlink", "PCI", "SRIOV"], path: "Benchmarks/LinkBench",
             swiftSettings: settings),
         .executableTarget(
             name: "lease-bench",

@@ -5,8 +5,10 @@
 //                                            127.0.0.1 its agent.pem, agent.key and ca.pem too
 //   lease-bench load SOCKET CLIENTS ROUNDS   takes and gives back ROUNDS functions with each of CLIENTS threads
 //   lease-bench sqlite DIR COUNT             COUNT bare SQLite commits of what one step of a lease writes
+//   lease-bench kubelet DIR RESOURCE ROUNDS  a kubelet that allocates each device of a resource once, and then one of them
+//                                            ROUNDS times; the agent runs with --kubelet DIR
 //
-// load and sqlite print NAME VALUE lines. load fails when a function was given twice or a lease is left.
+// All but serve print NAME VALUE lines. load fails when a function was given twice or a lease is left.
 
 internal import Agent
 internal import Glibc
@@ -32,7 +34,10 @@ do {
     case "sqlite" where arguments.count == 3:
         guard let count = Int(arguments[2]), count > 0 else { fail("COUNT is a number") }
         try bareCommits(in: arguments[1], count: count)
-    default: fail("serve DIR, load SOCKET CLIENTS ROUNDS, sqlite DIR COUNT")
+    case "kubelet" where arguments.count == 4:
+        guard let rounds = Int(arguments[3]), rounds > 0 else { fail("ROUNDS is a number") }
+        try await allocate(of: arguments[2], rounds: rounds, kubelet: arguments[1])
+    default: fail("serve DIR, load SOCKET CLIENTS ROUNDS, sqlite DIR COUNT, kubelet DIR RESOURCE ROUNDS")
     }
 } catch {
     fail("\(error)")

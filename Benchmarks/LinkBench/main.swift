@@ -4,6 +4,9 @@
 //   link-bench time RUNS COMMAND…   median wall time in ms and the largest resident set in KiB of some runs
 //   link-bench read NETDEV          reads all VFs of a netdev and prints how many it got
 //   link-bench set NETDEV COUNT N   sets MAC, VLAN, spoof check and trust of the first COUNT VFs; N varies the values
+//   link-bench pod NETDEV VF NAMESPACE ROUNDS [MAC]
+//                                   what a pod's interface costs in the kernel alone, milliseconds: VF is the PCI
+//                                   address of the netdev's first VF
 
 internal import Glibc
 internal import Netlink
@@ -67,8 +70,12 @@ do {
         guard let count = Int(arguments[2]), let variation = Int(arguments[3]) else { fail("COUNT and N are numbers") }
         var connection = try RouteNetlink.open()
         try connection.set(changes(count, variation), of: try connection.link(named: arguments[1]).index)
+    case "pod" where (5...6).contains(arguments.count):
+        guard let rounds = Int(arguments[4]) else { fail("ROUNDS is a number") }
+        let mac = arguments.count == 6 ? MACAddress(arguments[5]) : nil
+        try PodCost(port: arguments[1], function: arguments[2], namespace: arguments[3], mac: mac).measure(rounds)
     case "functions": print(try HostReader(kernel: RecordedKernel(files: LiveFileTree())).read().functions.count)
-    default: fail("time RUNS COMMAND…, read NETDEV, set NETDEV COUNT N")
+    default: fail("time RUNS COMMAND…, read NETDEV, set NETDEV COUNT N, pod NETDEV VF NAMESPACE ROUNDS [MAC]")
     }
 } catch {
     fail("\(error)")
