@@ -259,10 +259,11 @@ final class HostKeeper: Sendable {
     func look(isStart: Bool = false) async throws {
         let before = manager.observedHost
         let host = try await blocking { [self] in
+            let moment = manager.moment
             let (host, serials) = try readHost()
             let pools = PoolSet(
                 state.withLock { $0.declared }, host: host, files: kernel.files, knownSerials: serials)
-            manager.update(host: host, pools: pools)
+            manager.update(host: host, pools: pools, begunAt: moment)
             onPools()
             readNames(of: host)
             readFacts(withAudit: false)

@@ -27,6 +27,9 @@ struct LeaseBook: Sendable {
     var makingWay: [String: Lease] = [:]
     /// Functions that a consumer is about to ask for by name: nobody else gets them.
     var promised: [FunctionIdentity: Consumer] = [:]
+    /// When functions were last bound to a driver, of `moment`: a picture that was begun before may have another one.
+    var bound: [FunctionIdentity: UInt64] = [:]
+    var moment: UInt64 = 0
     /// Functions that somebody has used without a lease: they are reset before they are given to anybody.
     var soiled: Set<FunctionIdentity> = []
 

@@ -293,13 +293,12 @@ extension LeaseManager {
     }
 
     private func prepare(_ members: [Pool.Member], _ leases: [Lease]) async throws(LeasingError) {
-        let (care, queues) = (care, queues)
         let soiled = state.withLock { $0.soiled }
         let failure = await withTaskGroup(of: LeasingError?.self) { group in
             for (member, lease) in zip(members, leases) {
-                group.addTask {
+                group.addTask { [self] in
                     do throws(LeasingError) {
-                        try await queues.run(on: member.portAddress) { () throws(LeasingError) in
+                        try await binding(member) { care throws(LeasingError) in
                             // What somebody has used without a lease was not cleaned after it.
                             if soiled.contains(member.identity) {
                                 try care.scrub(member, driverBefore: nil, hadSettings: false)

@@ -103,7 +103,7 @@ extension LeaseManager {
             return member
         }
         guard let member else { return }
-        try await queues.run(on: member.portAddress) { [self] () throws(LeasingError) in
+        try await binding(member) { [self] care throws(LeasingError) in
             // Since it was asked for somebody may have got it, clean.
             guard state.withLock({ $0.open[member.identity] == nil && $0.soiled.contains(member.identity) }) else {
                 return

@@ -17,8 +17,7 @@ extension LeaseManager {
             guard let member = member(of: lease),
                 state.withLock({ [.active, .releasing].contains($0.leases[lease.id]?.state) })
             else { return }
-            let care = care
-            try await queues.run(on: member.portAddress) { () throws(LeasingError) in try care.takeDriver(member) }
+            try await binding(member) { care throws(LeasingError) in try care.takeDriver(member) }
         }
     }
 
@@ -127,12 +126,11 @@ extension LeaseManager {
 
     private func scrub(_ lease: Lease, _ member: Pool.Member, _ cause: Cause) async throws(LeasingError) -> Lease {
         var lease = lease
-        let care = care
         do throws(LeasingError) {
             let driver = lease.driverBefore
             let hadSettings = !lease.settings.isEmpty || lease.before != nil
             let after = settingsAfter(lease, member)
-            try await queues.run(on: member.portAddress) { () throws(LeasingError) in
+            try await binding(member) { care throws(LeasingError) in
                 try care.scrub(member, driverBefore: driver, hadSettings: hadSettings)
                 if let after { try care.set(member, settings: after) }
             }

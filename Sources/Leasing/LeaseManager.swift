@@ -135,16 +135,6 @@ public final class LeaseManager: Sendable {
         return hasEnded
     }
 
-    /// Takes over a new picture of the host and its pools, and watches who uses functions without a lease.
-    public func update(host: Host, pools: PoolSet) {
-        let foreign = state.withLock { book in
-            book.host = host
-            book.pools = pools
-            return book.noteForeignUse()
-        }
-        for holder in foreign { watch(holder) }
-    }
-
     // MARK: One task a lease
 
     /// Runs a body that alone may change a lease.

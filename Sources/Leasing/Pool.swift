@@ -115,12 +115,19 @@ public struct PoolSet: Sendable {
 
     /// Notes who was seen to use a function, until the host is read again.
     mutating func mark(_ identity: FunctionIdentity, holders: [Holder]) {
+        change(identity) { $0.holders = holders }
+    }
+
+    /// Notes which driver a function has been given, until the host is read again.
+    mutating func mark(_ identity: FunctionIdentity, driver: String?) {
+        change(identity) { $0.pci.driver = driver }
+    }
+
+    private mutating func change(_ identity: FunctionIdentity, _ change: (inout Function) -> Void) {
         guard let place = places[identity] else { return }
-        allMembers[place.position].function.holders = holders
+        change(&allMembers[place.position].function)
         func mark(_ members: inout [Pool.Member]) {
-            for index in members.indices where members[index].identity == identity {
-                members[index].function.holders = holders
-            }
+            for index in members.indices where members[index].identity == identity { change(&members[index].function) }
         }
         if let pool = place.pool { mark(&pools[pool].members) } else { mark(&others) }
     }
