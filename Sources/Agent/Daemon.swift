@@ -101,6 +101,7 @@ public struct Daemon: Sendable {
             manager: manager, kernel: kernel, options: options.kubelet, group: group,
             changes: kubeletWork.signals,
             wake: { kubeletWork.add() }, logger: logger)
+        manager.onPromises.withLock { $0 = { kubeletWork.add() } }
         let tls = try options.tcp.map { try TLSSettings($0) }
         let listeners = try sockets(tls)
         let api = API(

@@ -66,7 +66,7 @@ struct FunctionCare: Sendable {
                 try rememberSerial(of: function)
                 try bind(member, to: driver, isReload: isReloaded, .unprepared)
             }
-            if wanted.mac == nil, isReloaded { try noteRestingAddress(member) }
+            if wanted.mac == nil, isReloaded { noteRestingAddress(member) }
         }
     }
 
@@ -124,7 +124,7 @@ struct FunctionCare: Sendable {
                 member.driver
                 ?? driverBefore.map { PCIFunction.isVFIODriver($0) ? .vfio($0) : .kernel($0) }
             if let driver { try bind(member, to: driver, isReload: false, .unclean) }
-            try noteRestingAddress(member)
+            noteRestingAddress(member)
         }
     }
 
@@ -142,8 +142,10 @@ struct FunctionCare: Sendable {
     }
 
     /// Only now that its driver is bound: some make up an address when nobody has set one.
-    private func noteRestingAddress(_ member: Pool.Member) throws {
-        restingAddresses[member.identity] = member.policy.mac == nil ? try settings(member)?.mac : nil
+    private func noteRestingAddress(_ member: Pool.Member) {
+        // One that cannot be read is set anew the next time.
+        let now = (try? settings(member)) ?? nil
+        restingAddresses[member.identity] = member.policy.mac == nil ? now?.mac : nil
     }
 
     /// A drive is known by its serial number, and only its own driver tells it.

@@ -131,6 +131,7 @@ extension LeaseManager {
                 }
             }
             do throws(LeasingError) {
+                defer { onPromises.withLock(\.self)() }
                 return try result.get()
             } catch {
                 // What is missing may be on a port that is being configured.
@@ -144,7 +145,8 @@ extension LeaseManager {
     public func promise(
         _ addresses: Set<PCIAddress>, insteadOf others: Set<PCIAddress>, to consumer: Consumer
     ) -> Bool {
-        state.withLock { book in
+        defer { onPromises.withLock(\.self)() }
+        return state.withLock { book in
             let occupied = book.occupied()
             let members = addresses.compactMap { book.pools.member(at: $0) }
             let isFree = members.allSatisfy { member in
@@ -159,7 +161,12 @@ extension LeaseManager {
 
     /// Gives back what was promised to a consumer and not leased.
     public func endPromises(to consumer: Consumer) {
-        state.withLock { book in book.promised = book.promised.filter { $0.value != consumer } }
+        let hasEnded = state.withLock { book in
+            let before = book.promised.count
+            book.promised = book.promised.filter { $0.value != consumer }
+            return book.promised.count != before
+        }
+        if hasEnded { onPromises.withLock(\.self)() }
     }
 
     /// Chooses and takes functions in memory: from here on no other request gets them.
@@ -301,7 +308,7 @@ extension LeaseManager {
                         try await binding(member) { care throws(LeasingError) in
                             // What somebody has used without a lease was not cleaned after it.
                             if soiled.contains(member.identity) {
-                                try care.scrub(member, driverBefore: nil, hadSettings: false)
+                                try care.scrub(member, driverBefore: lease.driverBefore, hadSettings: false)
                             }
                             try care.prepare(member, settings: lease.settings, driver: lease.driver)
                         }

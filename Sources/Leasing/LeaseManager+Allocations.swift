@@ -91,6 +91,7 @@ extension LeaseManager {
                 time: time.wall)
             next.boot = time.boot
             next.pod = lease.pod
+            next.driverBefore = lease.driverBefore
             next.settings = handedBackSettings(lease, member, book)
             return next
         }

@@ -6,30 +6,26 @@ internal import Synchronization
 extension LeaseManager {
     /// Takes a lease back: waits for nobody, so that a lease whose holder has not let go is `releasing` when this
     /// returns, and goes on by itself when it has. A lease that has ended is returned as it is.
-    public func release(_ id: String, actor: String) async throws(LeasingError) -> Lease {
-        try await giveBack(try lease(id).id, .release, Cause(actor: actor, "release"))
-    }
-
-    /// Takes the kernel's driver from the function of a lease that is about to be released, and with it its netdev, wherever
-    /// that is: it need not come back to the host to be removed there.
-    public func takeDriver(of lease: Lease) async throws(LeasingError) {
-        try await owning(lease.id) { () throws(LeasingError) in
-            guard let member = member(of: lease),
-                state.withLock({ [.active, .releasing].contains($0.leases[lease.id]?.state) })
-            else { return }
-            try await binding(member) { care throws(LeasingError) in try care.takeDriver(member) }
-        }
+    ///
+    /// Who knows that its netdev is nobody else's takes the driver too, and with it the netdev, wherever that is: it need not
+    /// come back to the host to be removed there.
+    public func release(
+        _ id: String, takingDriver isDriverTaken: Bool = false, actor: String
+    ) async throws(LeasingError) -> Lease {
+        try await giveBack(try lease(id).id, .release, takingDriver: isDriverTaken, Cause(actor: actor, "release"))
     }
 
     /// Tries again to clean a function that is quarantined.
-    public func repair(_ id: String, actor: String) async throws(LeasingError) -> Lease {
+    public func repair(
+        _ id: String, takingDriver isDriverTaken: Bool = false, actor: String
+    ) async throws(LeasingError) -> Lease {
         let lease = try lease(id)
         guard lease.state == .quarantined else {
             throw LeasingError(
                 .state, "lease \(lease.id) is \(lease.state.rawValue), not quarantined",
                 remedy: "there is nothing to repair")
         }
-        return try await giveBack(lease.id, .repair, Cause(actor: actor, "repair"))
+        return try await giveBack(lease.id, .repair, takingDriver: isDriverTaken, Cause(actor: actor, "repair"))
     }
 
     /// Compares the function of a lease with what it is to be set to.
@@ -48,7 +44,8 @@ extension LeaseManager {
     /// Takes a lease through an event towards its end, as far as its function's holder lets it.
     @discardableResult
     func giveBack(
-        _ id: String, _ event: LeaseEvent, _ cause: Cause, expecting expected: Lease? = nil
+        _ id: String, _ event: LeaseEvent, takingDriver isDriverTaken: Bool = false, _ cause: Cause,
+        expecting expected: Lease? = nil
     ) async throws(LeasingError) -> Lease {
         try await owning(id) { () throws(LeasingError) in
             guard let lease = state.withLock({ $0.leases[id] }) else {
@@ -64,8 +61,22 @@ extension LeaseManager {
             }
             // Asking twice is no mistake.
             if event == .release, lease.state == .free { return lease }
-            let isUnderWay = [.releasing, .scrubbing].contains(lease.state)
-            return try await finish(lease, isUnderWay ? [] : [event], cause)
+            var events = [.releasing, .scrubbing].contains(lease.state) ? [] : [event]
+            guard isDriverTaken, let member = member(of: lease) else { return try await finish(lease, events, cause) }
+            var under = lease
+            if event == .release, !events.isEmpty {
+                try await record([try change(&under, through: events, cause: cause)])
+                events = []
+            }
+            do throws(LeasingError) {
+                try await binding(member) { care throws(LeasingError) in try care.takeDriver(member) }
+            } catch {
+                under.reason = error.message
+                let held = under
+                state.withLock { $0.store(held) }
+                return held
+            }
+            return try await finish(under, events, cause)
         }
     }
 

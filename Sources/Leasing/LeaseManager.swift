@@ -20,6 +20,8 @@ public final class LeaseManager: Sendable {
     /// Whether a domain, by UUID, is starting, or runs and has the function at an address; nil when nobody can tell. Set by
     /// whoever follows libvirt.
     public let domainLife = Mutex<@Sendable (String, PCIAddress) -> Bool?> { _, _ in nil }
+    /// Tells that somebody was promised functions, or got none of them. Set by whoever shows what is free.
+    public let onPromises = Mutex<@Sendable () -> Void> {}
     /// Tells that the picture of the host is old: a holder has ended.
     let onHolderGone: @Sendable () -> Void
 
@@ -80,8 +82,11 @@ public final class LeaseManager: Sendable {
     /// The host as it was last seen, without leases.
     public var observedHost: Host { state.withLock { $0.host } }
 
-    /// Why the functions of the pools that are not free are not, those among them that somebody is about to get.
-    public var occupied: [FunctionIdentity: Placement.Occupation] {
+    /// Why the functions of the pools that are not free are not.
+    public var occupied: [FunctionIdentity: Placement.Occupation] { state.withLock { $0.occupied() } }
+
+    /// The same, with the functions that somebody is about to get.
+    public var occupiedOrPromised: [FunctionIdentity: Placement.Occupation] {
         state.withLock { book in
             book.occupied().merging(book.promised.mapValues { _ in .promised }) { known, _ in known }
         }

@@ -11,7 +11,7 @@ extension StringProtocol {
         }
     }
 
-    /// The lines by their numbers, empty ones too.
+    /// The lines, empty ones too.
     package var byteLines: [Substring] {
         Substring(self).utf8.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
             .map { Substring($0) }

@@ -13,7 +13,7 @@ struct HolderScanner {
         let links = links.withOwners(kernel.files)
         for (address, holder) in try networkHolders(functions, links) { holders[address, default: []].append(holder) }
         for (address, holder) in namespaceHolders(functions, links) { holders[address, default: []].append(holder) }
-        for (address, holder) in storageAndVFIOHolders(functions) { holders[address, default: []].append(holder) }
+        for (address, holder) in nodeHolders(functions) { holders[address, default: []].append(holder) }
         return holders
     }
 
@@ -100,7 +100,7 @@ struct HolderScanner {
 
     // MARK: Open device nodes, mounted disks
 
-    private func storageAndVFIOHolders(_ functions: [PCIFunction]) -> [(PCIAddress, Holder)] {
+    private func nodeHolders(_ functions: [PCIFunction]) -> [(PCIAddress, Holder)] {
         var nodes: [String: [PCIAddress]] = [:]
         for function in functions where function.isBoundToVFIO {
             nodes["\(function.address)"] = [function.address]
@@ -112,6 +112,12 @@ struct HolderScanner {
             let folder = PCIReader.path(function.address) + "/vfio-dev"
             for device in ((try? kernel.files.entries(folder)) ?? nil) ?? [] {
                 nodes["/dev/vfio/devices/\(device)", default: []].append(function.address)
+            }
+        }
+        for function in functions where function.driver.map(PCIFunction.isUIODriver) ?? false {
+            let folder = PCIReader.path(function.address) + "/uio"
+            for device in ((try? kernel.files.entries(folder)) ?? nil) ?? [] {
+                nodes["/dev/\(device)", default: []].append(function.address)
             }
         }
         // Neither a bridge nor a network card has disks.

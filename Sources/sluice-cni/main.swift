@@ -5,7 +5,7 @@ internal import AgentWire
 internal import Glibc
 
 /// The versions of the specification that the agent speaks (ContainerNetwork.versions).
-let versions = ["0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"]
+let versions = ["0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"]
 
 func variable(_ name: String) -> String { getenv(name).map { String(cString: $0) } ?? "" }
 

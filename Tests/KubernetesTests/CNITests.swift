@@ -98,6 +98,18 @@ struct CNITests {
                 """)
     }
 
+    @Test("Results of versions 0.1.0 and 0.2.0 have one address of each family, and are read so too")
+    func early() throws {
+        let text = """
+            {"cniVersion":"0.2.0","dns":{},"ip4":{"gateway":"10.0.0.1","ip":"10.0.0.2/24","routes":[{"dst":"10.9.0.0/16"}]},"ip6":{"ip":"fd00::2/64","routes":[{"dst":"::/0","gw":"fd00::1"}]}}
+            """
+        let result = try CNIResult.parse(text, of: "host-local")
+        #expect(try result.addresses() == ["10.0.0.2/24", "fd00::2/64"].compactMap { IPPrefix($0) })
+        #expect(try result.linkRoutes().map(\.gateway) == ["10.0.0.1", "fd00::1"].map { IPPrefix($0) })
+        #expect(try result.text("0.2.0") == text)
+        #expect(try CNIResult().text("0.1.0") == #"{"cniVersion":"0.1.0","dns":{}}"#)
+    }
+
     @Test("Whatever is sent, the answer is a configuration or an error with a code")
     func mutations() throws {
         let whole = Array(

@@ -83,6 +83,31 @@ extension LabSuite {
             _ = try agent.stop()
         }
 
+        @Test("A VF whose driver nobody declares has one again after every allocation and pod")
+        func undeclared() async throws {
+            let agent = try agent(PodHost.file.replacing(", driver: kernel", with: ""))
+            let (resource, kubelet) = (resource, FakeKubelet(in: folder, .registry))
+            try await kubelet.run { kubelet in
+                let id = try await devices(kubelet, 4)[0]
+                func driver() throws -> String? { try LiveFileTree().linkName("/sys/bus/pci/devices/\(id)/driver") }
+                let pod = try Pod("undeclared")
+                let configuration = try Pod.configuration(["deviceID": id], isAddressed: false)
+                // The second time it was another pod's.
+                for _ in 0..<2 {
+                    _ = try await kubelet.allocate([id], of: resource)
+                    _ = try pod.add(configuration)
+                    try pod.delete(configuration)
+                    #expect(try driver() == "igbvf")
+                }
+                let allocation = try #require(try lease(id))
+                _ = try agent.release(allocation.id)
+                try Lab.wait(for: "it is free") { try lease(id) == nil }
+                #expect(try driver() == "igbvf")
+                _ = try await devices(kubelet, 4)
+            }
+            _ = try agent.stop()
+        }
+
         @Test("VFs that come, go, or are somebody else's are told of; a pod is refused one that is")
         func changes() async throws {
             let agent = try agent(PodHost.file.replacing("driver: kernel", with: "driver: vfio-pci"))

@@ -249,7 +249,7 @@ extension LabSuite {
             let cases: [(Int, String, String)] = [
                 (6, "{", "JSON"), (6, try configuration(["vlan": "7"]), "vlan"),
                 (1, try configuration([:], version: "9.9.9"), "9.9.9"),
-                (1, try configuration([:], version: "0.2.0"), "0.2.0"), (7, try configuration(["name": "a/b"]), "a/b"),
+                (7, try configuration(["name": "a/b"]), "a/b"),
                 (7, try configuration(["deviceID": ""]), "deviceID"),
                 (7, try configuration(["deviceID": "eth0"]), "eth0"),
                 (7, try configuration(["vlan": 4095]), "4095"), (7, try configuration(["vlan": -1]), "-1"),

@@ -40,6 +40,25 @@ struct PromiseTests {
         await #expect(throws: LeasingError.self) { try await manager.acquire(request(other), actor: "test") }
     }
 
+    @Test("Whoever shows what is free is told of promises, and of their end; to libvirt's networks they are free")
+    func shown() async throws {
+        let manager = try LeaseFixture().manager()
+        let told = Mutex(0)
+        manager.onPromises.withLock { $0 = { told.withLock { $0 += 1 } } }
+        let address = try #require(try await manager.promise(for: request(domain)).first)
+        let member = try #require(manager.pools.member(at: address))
+        guard case .promised? = manager.occupiedOrPromised[member.identity] else {
+            Issue.record("it is not shown as promised")
+            return
+        }
+        // The consumer's own functions are among those that it is given an order of.
+        #expect(manager.occupied[member.identity] == nil && told.withLock { $0 } == 1)
+        manager.endPromises(to: domain)
+        #expect(manager.occupiedOrPromised[member.identity] == nil && told.withLock { $0 } == 2)
+        manager.endPromises(to: domain)
+        #expect(told.withLock { $0 } == 2)
+    }
+
     @Test("Another function is promised instead of one, but not one that somebody has")
     func exchanged() async throws {
         let manager = try LeaseFixture().manager()

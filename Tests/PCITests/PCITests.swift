@@ -132,4 +132,19 @@ import Testing
             Array("8086  \u{1b}[31mIntel\u{7}\n\t10c9  x\n".utf8), for: [PCIModel(vendor: 0x8086, device: 0x10c9)])
         #expect(names.vendor(0x8086) == "[31mIntel")
     }
+
+    @Test(
+        "A text is found byte for byte",
+        arguments: [
+            ("abc", "bc", true), ("abc", "cb", false), ("abc", "", true), ("", "a", false), ("", "", true),
+            ("ünïcode", "ï", true), ("a\r\nb", "\n", true),
+        ])
+    func bytes(_ whole: String, _ part: String, _ isThere: Bool) {
+        #expect(whole.hasBytes(of: part) == isThere && whole[...].hasBytes(of: part) == isThere)
+    }
+
+    @Test("Lines end where a line feed is, whatever stands before it")
+    func byteLines() {
+        #expect("a\n\nb\r\nc".byteLines == ["a", "", "b\r", "c"] && "".byteLines == [""])
+    }
 }

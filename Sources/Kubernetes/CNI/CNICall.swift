@@ -60,6 +60,11 @@ public struct CNICall: Codable, Sendable, Hashable {
         }
     }
 
+    /// Throws code 4 where no namespace is named.
+    func checkNamespace() throws(CNIError) {
+        guard !netns.isEmpty else { throw CNIError(.invalidEnvironment, "CNI_NETNS is missing") }
+    }
+
     /// A value of `CNI_ARGS`. Throws code 4 where they are not `KEY=VALUE;…`.
     func argument(_ name: String) throws(CNIError) -> String? {
         var found: String?

@@ -9,7 +9,7 @@ enum CNIJSON {
             "containerID", "ifname", "CNIDeviceInfoFile", "interfaces", "ips", "routes", "mtu", "sandbox", "socketPath",
             "pciID", "version",
             "address", "gateway", "interface", "dst", "gw", "advmss", "priority", "table", "scope", "nameservers",
-            "domain", "search", "options", "code", "msg", "details",
+            "domain", "search", "options", "code", "msg", "details", "ip4", "ip6", "ip",
         ].map { ($0.lowercased(), $0) })
 
     static func decode<Value: Decodable>(_ type: Value.Type, _ text: String) throws -> Value {

@@ -48,7 +48,8 @@ struct CNIResult: Codable, Sendable, Hashable {
     /// Reads what an IPAM plugin has printed. Throws code 6 where it is not understood.
     static func parse(_ text: String, of plugin: String) throws(CNIError) -> CNIResult {
         do {
-            return try CNIJSON.decode(CNIResult.self, text)
+            let early = try CNIJSON.decode(EarlyResult.self, text)
+            return early.isEmpty ? try CNIJSON.decode(CNIResult.self, text) : CNIResult(early)
         } catch {
             throw CNIError(.decodingFailed, "what \(plugin) has printed is no CNI result: \(text.prefix(200))")
         }
@@ -103,8 +104,13 @@ struct CNIResult: Codable, Sendable, Hashable {
             result.interfaces = interfaces?.map { Interface(name: $0.name, mac: $0.mac, sandbox: $0.sandbox) }
             result.routes = routes?.map { Route(dst: $0.dst, gw: $0.gw) }
         }
+        if EarlyResult.versions.contains(version) { return try Self.encode(EarlyResult(result)) }
         // It was always there before it could be left out.
         if isNumbered { result.dns = result.dns ?? DNS() } else if result.dns?.isEmpty ?? false { result.dns = nil }
+        return try Self.encode(result)
+    }
+
+    private static func encode(_ result: some Encodable) throws(CNIError) -> String {
         do {
             return String(decoding: try JSONEncoder.plain.encode(result), as: UTF8.self)
         } catch {

@@ -7,12 +7,18 @@ internal import SRIOV
 extension ContainerNetwork {
     func add(_ call: CNICall, _ conf: NetworkConfiguration) async throws -> Answer {
         try call.checkAttachment()
+        try call.checkNamespace()
         guard let namespace = PodNamespace(call.netns) else {
             // Nothing has to be cleaned up only where nothing was begun.
             throw CNIError(
                 call.delegated == .not ? .unknownContainer : .failed,
                 "there is no network namespace \"\(call.netns.prefix(200))\"",
                 remedy: "CNI_NETNS is a path below /run, /var/run or /proc")
+        }
+        guard namespace.inode != PodNamespace("/proc/self/ns/net")?.inode else {
+            throw CNIError(
+                .invalidEnvironment, "CNI_NETNS \(namespace.path) is the host's own network namespace",
+                remedy: "pods with hostNetwork have the host's interfaces, and get none of their own")
         }
         let attachment = Self.attachment(call, conf)
         if call.delegated != .not {
@@ -55,7 +61,7 @@ extension ContainerNetwork {
                     .invalidEnvironment, "the container has a \(name) already", remedy: "CNI_IFNAME is a new name")
             }
         }
-        if call.pod != nil { await learnPod(of: device) }
+        if call.pod != nil { await allocations?.learn(device) }
         let grant = try await manager.acquire(request, actor: "cni")
         guard let lease = grant.leases.first else { throw CNIError(.failed, "no VF was leased") }
         do {
@@ -89,7 +95,7 @@ extension ContainerNetwork {
         let name = call.ifname
         var interface = CNIResult.Interface(name: name, sandbox: namespace.path, pciID: "\(lease.address)")
         if try isForPrograms(lease) {
-            interface.mac = lease.settings.mac?.description
+            interface.mac = await administeredMAC(of: lease)?.description
         } else {
             let link = try await namespace.run { pod in
                 let link = try pod.link(named: name)
@@ -120,6 +126,18 @@ extension ContainerNetwork {
         return .result(try result.text(conf.version))
     }
 
+    /// The address that a VF without a netdev has from its port; nil where nobody has set one.
+    private func administeredMAC(of lease: Lease) async -> MACAddress? {
+        if let mac = lease.settings.mac { return mac }
+        guard let member = manager.pools.member(at: lease.address), let index = member.function.index,
+            let port = member.port?.link?.index
+        else { return nil }
+        let kernel = kernel
+        let reports = await offLoop.run { try? kernel.link(index: port, .virtualFunctions).virtualFunctions }
+        let mac = reports?.first { $0.index == UInt32(index) }?.settings.mac
+        return mac.flatMap { $0.isZero ? nil : $0 }
+    }
+
     /// Tells the runtime what the VF is, where it asks for that.
     private func writeDeviceInfo(_ lease: Lease, _ conf: NetworkConfiguration) async throws {
         guard let path = try conf.deviceInfoFile, let member = manager.pools.member(at: lease.address) else { return }
@@ -138,15 +156,14 @@ extension ContainerNetwork {
 
     /// Takes back what an ADD has begun. What cannot be done now the lease remembers.
     private func undo(_ lease: Lease, _ namespace: PodNamespace) async {
-        try? await takeAway(lease, namespace)
-        _ = try? await manager.release(lease.id, actor: "cni")
+        let isThere = (try? await isThere(lease, namespace)) ?? false
+        _ = try? await manager.release(lease.id, takingDriver: isThere, actor: "cni")
     }
 
-    /// Takes a VF's netdev away from the container that has leased it: with its driver, which the next one gets it from anew.
-    func takeAway(_ lease: Lease, _ namespace: PodNamespace) async throws {
+    /// Whether a VF's netdev is in the container that has leased it.
+    func isThere(_ lease: Lease, _ namespace: PodNamespace) async throws -> Bool {
         let address = lease.address
-        let isThere = try await namespace.run { pod in try PodLink.isThere(address, &pod) }
-        if isThere { try await manager.takeDriver(of: lease) }
+        return try await namespace.run { pod in try PodLink.isThere(address, &pod) }
     }
 
     /// Moves a VF's netdev back to the host.

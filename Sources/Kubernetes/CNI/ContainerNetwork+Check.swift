@@ -5,7 +5,8 @@ internal import PCI
 extension ContainerNetwork {
     func check(_ call: CNICall, _ conf: NetworkConfiguration) async throws -> Answer {
         try call.checkAttachment()
-        guard !["0.3.0", "0.3.1"].contains(conf.version) else {
+        try call.checkNamespace()
+        guard !["0.1.0", "0.2.0", "0.3.0", "0.3.1"].contains(conf.version) else {
             throw CNIError(.incompatibleVersion, "CHECK is there from version 0.4.0 on")
         }
         if let answer = try delegate(call, conf) { return answer }
@@ -21,7 +22,8 @@ extension ContainerNetwork {
         let name = call.ifname
         // In a chain the other interfaces' addresses are others' to check. The path may have another spelling.
         let index = previous.interfaces?.firstIndex { $0.name == name && !($0.sandbox ?? "").isEmpty }
-        let mac = index.flatMap { previous.interfaces?[$0].mac }
+        guard let index else { throw CNIError(.invalidConfiguration, "prevResult has no interface \(name)") }
+        let mac = previous.interfaces?[index].mac
         let ips = (previous.ips ?? []).filter { $0.interface == index }
         // A route without a gateway goes by the first address's, which may be another interface's.
         let isAlone = ips.count == previous.ips?.count

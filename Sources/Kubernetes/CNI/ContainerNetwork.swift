@@ -11,38 +11,23 @@ public import SRIOV
 /// what that has printed.
 public struct ContainerNetwork: Sendable {
     /// The versions of the specification that are spoken, oldest first.
-    public static let versions = ["0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"]
+    public static let versions = ["0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"]
     static let latestVersion = "1.1.0"
 
     let manager: LeaseManager
     let kernel: any HostKernel
-    /// Makes the kubelet say whose its devices are; nil where there is nobody to ask.
-    private let askKubelet: (@Sendable () async -> Void)?
-    private let questions = Turnstile()
+    let allocations: AllocationNames?
     /// A runtime that has given up waiting for an ADD asks for its DEL, which comes after it.
     private let turns = Turnstiles<String>()
     /// Runs what writes files off the event loop.
     let offLoop = SerialQueue()
 
-    /// A plugin on a host. `askKubelet` returns when leases say which pods the kubelet has their functions for.
-    public init(manager: LeaseManager, kernel: any HostKernel, askKubelet: (@Sendable () async -> Void)? = nil) {
+    /// A plugin on a host. `askKubelet` makes leases say which pods the kubelet has their functions for, and returns whether it
+    /// has answered.
+    public init(manager: LeaseManager, kernel: any HostKernel, askKubelet: (@Sendable () async -> Bool)? = nil) {
         self.manager = manager
         self.kernel = kernel
-        self.askKubelet = askKubelet
-    }
-
-    /// Finds out which pod the kubelet has allocated a function for, where that is not known yet: a network's configuration
-    /// may name a function itself, and must not get another pod's.
-    func learnPod(of device: PCIAddress) async {
-        guard let askKubelet else { return }
-        func isUnknown() -> Bool {
-            manager.lease(at: device).map { $0.consumer.kind == .allocation && $0.pod == nil } ?? false
-        }
-        guard isUnknown() else { return }
-        await questions.enter()
-        // The answer to whoever has asked before may have told it.
-        if isUnknown() { await askKubelet() }
-        questions.leave()
+        allocations = askKubelet.map { AllocationNames(manager: manager, ask: $0) }
     }
 
     /// What a call is answered with.
@@ -132,11 +117,14 @@ public struct ContainerNetwork: Sendable {
         // The path that it was added by may be that of a process which has ended.
         let namespace = [lease.consumer.identifier, netns].lazy.compactMap { PodNamespace($0) }
             .first { $0.inode == lease.consumer.generation }
+        var isThere = false
         if let namespace {
-            do { try await takeAway(lease, namespace) } catch { failure = error }
+            do { isThere = try await self.isThere(lease, namespace) } catch { failure = error }
         }
-        // Where the netdev is still there the lease is on its way all the same: it ends when the namespace does.
-        guard let after = try await release(lease.id), ![.free, .quarantined].contains(after.state) else { return }
+        // Where the netdev stays there the lease is on its way all the same: it ends when the namespace does.
+        guard let after = try await release(lease.id, takingDriver: isThere),
+            ![.free, .quarantined].contains(after.state)
+        else { return }
         if let failure { throw failure }
         throw CNIError(
             .tryAgainLater, "\(after.name) is not clean yet: \(after.reason ?? "it is \(after.state.rawValue)")",
@@ -145,15 +133,16 @@ public struct ContainerNetwork: Sendable {
 
     /// Releases a lease, also when somebody else is about to; nil is one that has ended. One that could not be cleaned is
     /// tried once more, and then kept out of everybody's reach, and told of: the container can go.
-    private func release(_ id: String) async throws(LeasingError) -> Lease? {
+    private func release(_ id: String, takingDriver: Bool) async throws(LeasingError) -> Lease? {
         var lease: Lease?
         do throws(LeasingError) {
-            lease = try await manager.release(id, actor: "cni")
+            lease = try await manager.release(id, takingDriver: takingDriver, actor: "cni")
         } catch {
             guard error.code == .noLease || error.code == .state else { throw error }
             lease = try? manager.lease(id)
         }
-        return lease?.state == .quarantined ? try await manager.repair(id, actor: "cni") : lease
+        guard lease?.state == .quarantined else { return lease }
+        return try await manager.repair(id, takingDriver: takingDriver, actor: "cni")
     }
 
     // MARK: GC

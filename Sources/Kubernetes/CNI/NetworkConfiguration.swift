@@ -114,7 +114,7 @@ struct NetworkConfiguration: Decodable, Sendable {
     }
 
     /// The version; a configuration without one is of the first (the specification's section "Version").
-    var version: String { cniVersion ?? "0.1.0" }
+    var version: String { Self.first(cniVersion) ?? "0.1.0" }
 
     /// Who gives out addresses; nil where nobody does. Throws code 7 for one that would be this plugin again.
     var addressPlugin: String? {

@@ -31,6 +31,7 @@ public final class DevicePlugin: Sendable {
     private let allocated = Known()
     /// Whether the kubelet has said whose devices are.
     private let hasAnswered = Mutex(false)
+    private let asking = Turnstile()
     private let questions = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
     private let isQuestionDue = Mutex(false)
     /// How many sockets are listened on, and who waits until none is.
@@ -145,10 +146,14 @@ public final class DevicePlugin: Sendable {
 
     /// Brings the sockets and the lists in line with the pools and the kubelet.
     private func look(_ tasks: inout DiscardingTaskGroup) {
-        let occupied = manager.occupied
+        let occupied = manager.occupiedOrPromised
         let resources = resources
         let folder = pluginFolder
         followLeases(resources)
+        if configuration.withLock({ $0.list.asksForPackages }) {
+            let (packages, members, wake) = (packages, manager.pools.others, wake)
+            tasks.addTask { if await packages.read(members) { wake() } }
+        }
         let names = Set(resources.map(\.name))
         let gone = servers.withLock { servers in
             let gone = servers.values.filter { server in
@@ -189,15 +194,8 @@ public final class DevicePlugin: Sendable {
         var told: Set<String> = []
     }
 
-    private func readConfiguration() async {
-        await readList()
-        guard configuration.withLock({ $0.list.asksForPackages }) else { return }
-        let (packages, members) = (packages, manager.pools.others)
-        await allocator.offLoop.run { packages.read(members) }
-    }
-
     /// Reads the list of resources again when it is another file. One that cannot be used changes nothing.
-    private func readList() async {
+    private func readConfiguration() async {
         guard let path = options.list else { return }
         let file = FileIdentity(path)
         let isNew = configuration.withLock { configuration in
@@ -227,10 +225,14 @@ public final class DevicePlugin: Sendable {
     // MARK: Pods
 
     /// Asks the kubelet which pods have which devices, for somebody who has to know it now.
-    public func learnPods() async { await ask() }
+    /// Returns whether the kubelet has answered.
+    public func learnPods() async -> Bool { await ask() }
 
-    /// Asks the kubelet which pods have which devices.
-    private func ask() async {
+    /// Asks the kubelet which pods have which devices: one question at a time, so that an older answer is not the last.
+    @discardableResult
+    private func ask() async -> Bool {
+        await asking.enter()
+        defer { asking.leave() }
         do {
             let outcome = try await pods.follow(resources)
             if outcome.isOpen { askLater(in: PodResources.patience + .seconds(1)) }
@@ -247,10 +249,12 @@ public final class DevicePlugin: Sendable {
             }
             // What is healthy, and what files there are, may be something else now.
             wake()
+            return outcome.isAnswer
         } catch {
-            guard !Task.isCancelled else { return }
+            guard !Task.isCancelled else { return false }
             logger.warning("the kubelet does not say which pods have which devices: \(error)")
             askLater(in: PodResources.patience)
+            return false
         }
     }
 

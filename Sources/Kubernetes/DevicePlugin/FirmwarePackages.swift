@@ -11,25 +11,37 @@ internal import Synchronization
 final class FirmwarePackages: Sendable {
     private struct Key: Hashable {
         var function: PCIAddress
+        var driver: String?
         var link: Int32?
     }
 
     private let kernel: any HostKernel
     private let known = Mutex<[Key: String?]>([:])
+    private let turn = Turnstile()
+    /// Its own: a card that does not answer keeps nobody else waiting.
+    private let offLoop = SerialQueue()
 
     init(kernel: any HostKernel) { self.kernel = kernel }
 
-    /// Reads what is not known yet of some functions, and forgets the others.
-    func read(_ members: [Pool.Member]) {
+    /// Reads what is not known yet of some functions, and forgets the others. What cannot be read is tried the next time.
+    /// Returns whether there is anything new.
+    func read(_ members: [Pool.Member]) async -> Bool {
         let wanted = Set(members.flatMap(Self.keys))
+        await turn.enter()
+        defer { turn.leave() }
         let new = known.withLock { known in
             known = known.filter { wanted.contains($0.key) }
             return wanted.subtracting(known.keys)
         }
-        for key in new {
-            let package = (try? kernel.firmwarePackage(of: key.function)) ?? nil
-            known.withLock { $0[key] = .some(package) }
+        guard !new.isEmpty else { return false }
+        let kernel = kernel
+        let read = await offLoop.run {
+            new.compactMap { key -> (Key, String?)? in
+                do { return (key, try kernel.firmwarePackage(of: key.function)) } catch { return nil }
+            }
         }
+        known.withLock { known in known.merge(read) { $1 } }
+        return read.contains { $0.1 != nil }
     }
 
     /// The package that a function has; nil for none, or when it was not read.
@@ -42,8 +54,8 @@ final class FirmwarePackages: Sendable {
     private static func keys(_ member: Pool.Member) -> [Key] {
         guard member.function.pci.classCode.isNetwork else { return [] }
         let link = member.port?.link?.index
-        return [member.function.pci.address, member.port?.pci.address].compactMap(\.self).map {
-            Key(function: $0, link: link)
+        return [member.function.pci, member.port?.pci].compactMap(\.self).map {
+            Key(function: $0.address, driver: $0.driver, link: link)
         }
     }
 }

@@ -81,10 +81,11 @@ struct ResourceSelector: Sendable, Hashable {
 
     private func agreesFiles(_ address: PCIAddress, _ files: any FileTree) -> Bool {
         let path = PCIReader.path(address)
-        func entries(_ name: String) -> [String] { ((try? files.entries("\(path)/\(name)")) ?? nil) ?? [] }
         if isRDMA || pKeys != nil {
-            guard let device = entries("infiniband").first else { return false }
+            // The folder stays while the device is in a pod's namespace, and looks empty from here.
+            guard let devices = (try? files.entries("\(path)/infiniband")) ?? nil else { return false }
             if let pKeys {
+                guard let device = devices.first else { return false }
                 let key = (try? files.text("\(path)/infiniband/\(device)/ports/1/pkeys/0")) ?? nil
                 guard let key, pKeys.contains(key) else { return false }
             }
