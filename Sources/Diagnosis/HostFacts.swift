@@ -107,7 +107,7 @@ public struct HostFacts: Sendable {
     public init() {}
 
     /// Reads them; what cannot be read, by an ordinary user or within a sandbox, is not known. Of the kernel's log those
-    /// messages are kept that concern VFs; a live host's are given, since they are in no file.
+    /// messages are kept that concern VFs; a live host's are given, chosen already, since they are in no file.
     /// Network managers are asked for some links only, or for all.
     public init(reading files: any FileTree, log: [String]? = nil, links: Set<Int32>? = nil) {
         func text(_ path: String) -> String? { (try? files.text(path)) ?? nil }
