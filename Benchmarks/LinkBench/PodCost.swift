@@ -16,7 +16,8 @@ struct PodCost {
         let descriptor = open(namespace, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { fail("\(namespace) cannot be opened") }
         let own = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC)
-        guard sluice_setns(descriptor, 0x4000_0000) == 0 else { fail("\(namespace) cannot be entered") }  // CLONE_NEWNET
+        // CLONE_NEWNET
+        guard sluice_setns(descriptor, 0x4000_0000) == 0 else { fail("\(namespace) cannot be entered") }
         var pod = try RouteNetlink.open()
         guard sluice_setns(own, 0x4000_0000) == 0 else { fail("the host's namespace cannot be entered") }
         for _ in 0..<rounds {

@@ -122,7 +122,7 @@ struct FunctionCare: Sendable {
             try restoreSettings(member)
             let driver =
                 member.driver
-                ?? driverBefore.map { PCIFunction.isVFIODriver($0) ? .vfio($0) : .kernel($0) }
+                ?? (driverBefore ?? function.driver).map { PCIFunction.isVFIODriver($0) ? .vfio($0) : .kernel($0) }
             if let driver { try bind(member, to: driver, isReload: false, .unclean) }
             noteRestingAddress(member)
         }

@@ -108,7 +108,7 @@ extension LeaseManager {
             guard state.withLock({ $0.open[member.identity] == nil && $0.soiled.contains(member.identity) }) else {
                 return
             }
-            try care.scrub(member, driverBefore: member.function.pci.driver, hadSettings: true)
+            try care.scrub(member, driverBefore: nil, hadSettings: true)
             state.withLock { book in
                 // Whoever has reserved it by now cleans it once more.
                 if book.open[member.identity] == nil { book.soiled.remove(member.identity) }

@@ -9,7 +9,7 @@ extension LeaseManager {
     public var moment: UInt64 { state.withLock { $0.moment } }
 
     /// Takes over a new picture of the host and its pools, and watches who uses functions without a lease. Of functions that
-    /// were bound since its moment their driver is read once more.
+    /// were bound since its moment their driver is read once more, and those that are free have no holder.
     public func update(host: Host, pools: PoolSet, begunAt moment: UInt64 = 0) {
         let foreign = state.withLock { book in
             book.host = host
@@ -17,6 +17,8 @@ extension LeaseManager {
             for (identity, bound) in book.bound where bound > moment {
                 guard let member = pools.member(identity) else { continue }
                 book.pools.mark(identity, driver: driver(of: member))
+                // Whoever had it before has let it go: it was clean when it became free.
+                if book.open[identity] == nil { book.pools.mark(identity, holders: []) }
             }
             return book.noteForeignUse()
         }

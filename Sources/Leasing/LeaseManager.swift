@@ -231,7 +231,7 @@ extension Lease {
     /// The lease as a holder of its function.
     public func holder(through name: String) -> Holder {
         let state = self.state == .active ? nil : self.state.rawValue + (reason.map { ": \($0)" } ?? "")
-        let user = pod.map { "pod \($0)" } ?? "\(consumer)"
+        let user = pod.flatMap { $0.isEmpty ? nil : "pod \($0)" } ?? "\(consumer)"
         return Holder(.lease(id: id, consumer: user, state: state), through: name)
     }
 }

@@ -259,7 +259,7 @@ extension Placement.Occupation: CustomStringConvertible {
         switch self {
         case .lease(let lease):
             let reason = lease.reason.map { ": \($0)" } ?? ""
-            let pod = lease.pod.map { " for pod \($0)" } ?? ""
+            let pod = lease.pod.flatMap { $0.isEmpty ? nil : " for pod \($0)" } ?? ""
             return "lease \(lease.id) of \(lease.consumer)\(pod) (\(lease.state.rawValue)\(reason))"
         case .foreign(let holders):
             return "used without a lease by " + holders.map(\.description).joined(separator: ", ")

@@ -100,6 +100,9 @@ public struct Holder: Sendable, Hashable {
         case .mount(let path): "umount \(path)"
         case .volume(let name): "stop \(name) (swapoff, vgchange -an, mdadm --stop)"
         case .virtualFunctions: "disable its VFs first (virtualFunctions: 0)"
+        // NAMESPACE/NAME
+        case .lease(_, let consumer, nil) where consumer.hasPrefix("pod "):
+            "kubectl delete pod -n " + consumer.dropFirst(4).replacing("/", with: " ")
         case .lease(let id, _, let state):
             state?.hasPrefix("quarantined") ?? false ? "sluice lease repair \(id)" : "sluice lease release \(id)"
         }

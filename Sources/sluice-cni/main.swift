@@ -39,10 +39,12 @@ guard !command.isEmpty else {
 let config = readAll(0, limit: 1 << 20)
 /// The version in the configuration, as far as it is needed without reading the whole.
 let version: String = {
-    guard let key = find("\"cniVersion\"", in: config) else { return "1.0.0" }
+    guard let key = find("\"cniVersion\"", in: config) else { return "0.1.0" }
     let parts = config[key.upperBound...].utf8.prefix(64).split(
         separator: UInt8(ascii: "\""), maxSplits: 2, omittingEmptySubsequences: false)
-    guard parts.count > 2, parts[0].allSatisfy({ ": \t\r\n".utf8.contains($0) }) else { return "1.0.0" }
+    guard parts.count > 2, !parts[1].isEmpty, parts[0].allSatisfy({ ": \t\r\n".utf8.contains($0) }) else {
+        return "0.1.0"
+    }
     return String(Substring(parts[1]))
 }()
 // The agent does not say so; a configuration that does would start programs without end.

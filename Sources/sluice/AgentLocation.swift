@@ -47,6 +47,8 @@ var isRoot: Bool { geteuid() == 0 }
 extension LeaseView {
     fileprivate var holder: Holder {
         let word = state == "active" ? nil : state + (reason.map { ": \($0)" } ?? "")
-        return Holder(.lease(id: id, consumer: consumer, state: word), through: name)
+        return Holder(
+            .lease(id: id, consumer: pod.flatMap { $0.isEmpty ? nil : "pod \($0)" } ?? consumer, state: word),
+            through: name)
     }
 }

@@ -237,6 +237,10 @@ extension LabSuite {
                 kubelet.recordNext([(resource, [ids[0]])])
                 try Lab.wait(for: "the pod's name") { try lease(ids[1])?.pod == "demo/web-7f9" }
                 #expect(try Lab.sluice("lease", "list").output.contains("pod demo/web-7f9"))
+                #expect(try Lab.sluice("topology").output.contains("pod demo/web-7f9"))
+                let none = "physicalFunctions: [{ match: { netdev: ens10 }, virtualFunctions: 0 }]\n"
+                let plan = try Lab.sluice("plan", "-f", try Lab.file("none.yaml", none))
+                #expect("\(plan)".contains("kubectl delete pod -n demo web-7f9"), "\(plan)")
                 // The one that is not named any more stays with whoever has its interface, until that is over; and what
                 // is named stays.
                 try Lab.wait(for: "the end of the allocation") {

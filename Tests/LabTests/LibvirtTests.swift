@@ -359,7 +359,7 @@ extension LabSuite {
             try libvirt.sluice("network", "sync")
             try libvirt.define("guest")
             try libvirt.sluice("vm", "attach", "guest", "--pool", "tenant")
-            for _ in 0..<(Lab.isSoak ? 20 : 4) {
+            for _ in 0..<(Lab.isSoak ? 20 : 2) {
                 try libvirt.virsh("start", "guest")
                 #expect(try libvirt.free() == 6)
                 try libvirt.virsh("destroy", "guest")

@@ -48,8 +48,7 @@ struct CNIResult: Codable, Sendable, Hashable {
     /// Reads what an IPAM plugin has printed. Throws code 6 where it is not understood.
     static func parse(_ text: String, of plugin: String) throws(CNIError) -> CNIResult {
         do {
-            let early = try CNIJSON.decode(EarlyResult.self, text)
-            return early.isEmpty ? try CNIJSON.decode(CNIResult.self, text) : CNIResult(early)
+            return try CNIJSON.decode(CNIResult.self, text)
         } catch {
             throw CNIError(.decodingFailed, "what \(plugin) has printed is no CNI result: \(text.prefix(200))")
         }
@@ -116,5 +115,22 @@ struct CNIResult: Codable, Sendable, Hashable {
         } catch {
             throw CNIError(.inputOutput, "the result cannot be written: \(error)")
         }
+    }
+}
+
+extension CNIResult {
+    /// Decodes a result of any version.
+    init(from decoder: any Decoder) throws {
+        let early = try EarlyResult(from: decoder)
+        guard early.isEmpty else {
+            self.init(early)
+            return
+        }
+        let container = try decoder.container(keyedBy: CodingKeys.self)
+        self.init(
+            cniVersion: early.cniVersion,
+            interfaces: try container.decodeIfPresent([Interface].self, forKey: .interfaces),
+            ips: try container.decodeIfPresent([IP].self, forKey: .ips),
+            routes: try container.decodeIfPresent([Route].self, forKey: .routes), dns: early.dns)
     }
 }

@@ -31,7 +31,6 @@ public final class DevicePlugin: Sendable {
     private let allocated = Known()
     /// Whether the kubelet has said whose devices are.
     private let hasAnswered = Mutex(false)
-    private let asking = Turnstile()
     private let questions = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
     private let isQuestionDue = Mutex(false)
     /// How many sockets are listened on, and who waits until none is.
@@ -213,7 +212,7 @@ public final class DevicePlugin: Sendable {
                 }
                 return try ResourceList(String(decoding: bytes, as: UTF8.self), prefix: prefix)
             }
-            configuration.withLock { $0.list = list }
+            await takeOver(list)
             for finding in list.findings { logger.warning("\(path): \(finding)") }
             logger.notice("\(path): \(list.resources.count) resources")
         } catch {
@@ -226,15 +225,12 @@ public final class DevicePlugin: Sendable {
 
     /// Asks the kubelet which pods have which devices, for somebody who has to know it now.
     /// Returns whether the kubelet has answered.
-    public func learnPods() async -> Bool { await ask() }
+    public func learnPods() async -> Bool { (try? await pods.learn(resources)) ?? nil != nil }
 
-    /// Asks the kubelet which pods have which devices: one question at a time, so that an older answer is not the last.
-    @discardableResult
-    private func ask() async -> Bool {
-        await asking.enter()
-        defer { asking.leave() }
+    /// Asks the kubelet which pods have which devices, and ends what none has.
+    private func ask() async {
         do {
-            let outcome = try await pods.follow(resources)
+            let outcome = await pods.endOthers(try await pods.learn(resources))
             if outcome.isOpen { askLater(in: PodResources.patience + .seconds(1)) }
             for server in servers.withLock({ $0.values }) where outcome.stale.contains("\(server.name)") {
                 server.tellAgain()
@@ -249,12 +245,10 @@ public final class DevicePlugin: Sendable {
             }
             // What is healthy, and what files there are, may be something else now.
             wake()
-            return outcome.isAnswer
         } catch {
-            guard !Task.isCancelled else { return false }
+            guard !Task.isCancelled else { return }
             logger.warning("the kubelet does not say which pods have which devices: \(error)")
             askLater(in: PodResources.patience)
-            return false
         }
     }
 
@@ -285,6 +279,18 @@ public final class DevicePlugin: Sendable {
         guard allocated.isOther(now) else { return }
         allocator.keepInfoFiles(of: resources, mayRemove: hasAnswered.withLock { $0 })
         if now.count > resources.count { askLater(in: .seconds(5)) }
+    }
+
+    /// A list that selects by packages is taken over when they are known, or its functions would be another resource's for a
+    /// moment. A card that does not answer does not keep the others from being told of.
+    private func takeOver(_ list: ResourceList) async {
+        guard list.asksForPackages else { return configuration.withLock { $0.list = list } }
+        let read: @Sendable () async -> Void = { [self] in
+            _ = await packages.read(manager.pools.others)
+            configuration.withLock { $0.list = list }
+            wake()
+        }
+        if life.withLock({ $0 }) == .beginning { await read() } else { Task { await read() } }
     }
 
     // MARK: Sockets

@@ -17,18 +17,22 @@ final class FirmwarePackages: Sendable {
 
     private let kernel: any HostKernel
     private let known = Mutex<[Key: String?]>([:])
-    private let turn = Turnstile()
+    private let isReading = Mutex(false)
     /// Its own: a card that does not answer keeps nobody else waiting.
     private let offLoop = SerialQueue()
 
     init(kernel: any HostKernel) { self.kernel = kernel }
 
-    /// Reads what is not known yet of some functions, and forgets the others. What cannot be read is tried the next time.
-    /// Returns whether there is anything new.
+    /// Reads what is not known yet of some functions, and forgets the others, unless that is being done. What cannot be read is
+    /// tried the next time. Returns whether there is anything new.
     func read(_ members: [Pool.Member]) async -> Bool {
+        let isFirst = isReading.withLock { isReading in
+            defer { isReading = true }
+            return !isReading
+        }
+        guard isFirst else { return false }
+        defer { isReading.withLock { $0 = false } }
         let wanted = Set(members.flatMap(Self.keys))
-        await turn.enter()
-        defer { turn.leave() }
         let new = known.withLock { known in
             known = known.filter { wanted.contains($0.key) }
             return wanted.subtracting(known.keys)
@@ -41,7 +45,7 @@ final class FirmwarePackages: Sendable {
             }
         }
         known.withLock { known in known.merge(read) { $1 } }
-        return read.contains { $0.1 != nil }
+        return !read.isEmpty
     }
 
     /// The package that a function has; nil for none, or when it was not read.

@@ -17,6 +17,7 @@ final class PodResources: Sendable {
     private let connection: KubeletConnection
     private let checkpoint: KubeletCheckpoint
     private let offLoop = SerialQueue()
+    private let turn = Turnstile()
     private struct Missing {
         var since: ContinuousClock.Instant
         var kubelet: FileIdentity
@@ -43,15 +44,22 @@ final class PodResources: Sendable {
         var stale: Set<String> = []
     }
 
-    /// Brings leases in line with what the kubelet says of some resources.
+    /// What the kubelet, by its socket, has said: the pod of each device, by resource.
+    struct Answer {
+        fileprivate var pods: [String: [String: String]]
+        fileprivate var kubelet: FileIdentity
+    }
+
+    /// Notes which pods have which devices of some resources: one question at a time, so that an older answer is not the last.
+    /// nil where there is no kubelet.
     ///
     /// Throws when it does not answer; nothing is changed then.
-    func follow(_ resources: [NodeResource]) async throws -> Outcome {
+    func learn(_ resources: [NodeResource]) async throws -> Answer? {
+        await turn.enter()
+        defer { turn.leave() }
         let leases = manager.leases
         let allocated = leases.compactMap(\.allocation?.identifier)
-        guard let kubelet = FileIdentity(connection.socket) else {
-            return Outcome(isAnswer: false, isOpen: !allocated.isEmpty)
-        }
+        guard let kubelet = FileIdentity(connection.socket) else { return nil }
         // Also of resources that are none any more: their pods go on.
         let pods = try await devices(of: Set(resources.map { "\($0.name)" } + allocated))
         for resource in resources {
@@ -63,7 +71,7 @@ final class PodResources: Sendable {
                 try? await hold(address, resource, pod)
             }
         }
-        return await endOthers(pods, kubelet)
+        return Answer(pods: pods, kubelet: kubelet)
     }
 
     /// The pod of each device, by resource.
@@ -98,7 +106,12 @@ final class PodResources: Sendable {
         }
     }
 
-    private func endOthers(_ pods: [String: [String: String]], _ kubelet: FileIdentity) async -> Outcome {
+    /// Ends what an answer has not named for a while. Devices are cleaned meanwhile, so nobody waits for it.
+    func endOthers(_ answer: Answer?) async -> Outcome {
+        guard let answer else {
+            return Outcome(isAnswer: false, isOpen: manager.leases.contains { $0.allocation != nil })
+        }
+        let (pods, kubelet) = (answer.pods, answer.kubelet)
         let checkpoint = checkpoint
         // What is not understood may name any of them.
         guard let recorded = await offLoop.run({ checkpoint.devices() }) else {
