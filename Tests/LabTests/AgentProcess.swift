@@ -111,8 +111,21 @@ final class AgentProcess {
         let clock = ContinuousClock()
         let start = clock.now
         command.kill(SIGTERM)
+        // One that does not end is told of with what its threads wait for.
+        try Lab.wait(for: "the agent's end: \(threads)") { command.hasEnded }
         let result = try command.finish()
         return (result, clock.now - start)
+    }
+
+    private var threads: String {
+        let folder = "/proc/\(command.pid)/task"
+        let tasks = ((try? LiveFileTree().entries(folder)) ?? nil) ?? []
+        return tasks.map { task in
+            let parts = ["comm", "wchan", "syscall"].map { name in
+                ((try? LiveFileTree().text("\(folder)/\(task)/\(name)")) ?? nil) ?? "?"
+            }
+            return parts.joined(separator: " ")
+        }.joined(separator: "; ")
     }
 
     /// Starts it again after `stop` or `crash`.
