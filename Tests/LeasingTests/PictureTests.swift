@@ -17,10 +17,7 @@ struct PictureTests {
             LeaseRequest(function: address, consumer: Consumer(.person, "alice")), actor: "test")
         // A look begins while the function is between two drivers, and ends when it has one again.
         let moment = manager.moment
-        try fixture.kernel.writer.write(
-            WriteRequest(
-                path: "/sys/bus/pci/drivers/\(before)/unbind", value: "\(address)", operation: "test"),
-            deadline: .seconds(1))
+        try fixture.unbind(address, from: before)
         let picture = try HostReader(kernel: fixture.kernel).read()
         manager.update(host: picture, pools: fixture.pools(picture), begunAt: manager.moment)
         #expect(driver() == nil)
@@ -56,10 +53,7 @@ struct PictureTests {
         #expect(try driver() == before && manager.leases.isEmpty)
         // The program ends between the driver's end and the rest.
         let second = try await acquire(manager)
-        try fixture.kernel.writer.write(
-            WriteRequest(
-                path: "/sys/bus/pci/drivers/\(before)/unbind", value: "\(address)", operation: "test"),
-            deadline: .seconds(1))
+        try fixture.unbind(address, from: before)
         let next = try fixture.restarted(manager)
         await next.reconcile(isStart: true)
         #expect(try await next.release(second.id, takingDriver: true, actor: "test").state == .free)

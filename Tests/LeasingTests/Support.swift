@@ -76,6 +76,13 @@ final class LeaseFixture: Sendable {
         rmdir(state.path)
     }
 
+    /// Takes a function's driver away, as somebody else would.
+    func unbind(_ address: PCIAddress, from driver: String) throws {
+        try kernel.writer.write(
+            WriteRequest(path: "/sys/bus/pci/drivers/\(driver)/unbind", value: "\(address)", operation: "test"),
+            deadline: .seconds(1))
+    }
+
     func pools(_ host: Host) -> PoolSet {
         PoolSet(declared, host: host, files: kernel.files, knownSerials: [:])
     }
