@@ -154,7 +154,9 @@ struct HostWatch: Sendable {
                     }
                     // VFIO's own devices follow a PCI event that was told of, and netdevs that were made are no devices.
                     let isMade = event.path.hasPrefix("/devices/virtual/net/")
-                    if ["pci", "net", "nvme", "block"].contains(event.subsystem), !isMade {
+                    if ["pci", "net", "nvme", "block", "auxiliary", "vdpa", "infiniband"].contains(event.subsystem),
+                        !isMade
+                    {
                         triggers.add { $0.host = true }
                     }
                     return true

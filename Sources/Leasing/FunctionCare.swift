@@ -55,7 +55,7 @@ struct FunctionCare: Sendable {
                 let change = VirtualFunctionChange(index: index, settings: wanted.filled(from: baseline))
                 let differences = SettingsWriter.differing([change], from: reports)
                 // A driver that runs in the host takes an administrative MAC only when it is bound anew.
-                isReloaded = differences.contains { $0.settings.mac != nil }
+                isReloaded = try differences.contains { $0.settings.mac != nil } && !hasVDPA(function)
                 if !differences.isEmpty { try set(change, link, member, .unprepared) }
             } else if !wanted.isEmpty {
                 throw noPlace(member, .unprepared)
@@ -109,16 +109,9 @@ struct FunctionCare: Sendable {
             guard place(member) != nil || !hadSettings && member.policy.isEmpty else {
                 throw noPlace(member, .unclean)
             }
-            let path = PCIReader.path(function.address)
-            // A driver of the kernel would be confused by a reset under it.
-            try takeDriver(of: function)
-            guard try kernel.files.entries(path)?.contains("reset") ?? false else {
-                throw LeasingError(
-                    .unclean,
-                    "\(member.function.name) (\(function.address)) cannot be reset: it has no function-level reset",
-                    remedy: "only making its VFs anew or a power cycle clears it")
-            }
-            try write("\(path)/reset", "1", "reset \(function.address)")
+            // A tenant who had the vDPA device alone has not touched the function, and the kernel has reset that when it was
+            // closed (drivers/vhost/vdpa.c).
+            if try !hasVDPA(function) { try reset(function, of: member) }
             try restoreSettings(member)
             let driver =
                 member.driver
@@ -126,6 +119,24 @@ struct FunctionCare: Sendable {
             if let driver { try bind(member, to: driver, isReload: false, .unclean) }
             noteRestingAddress(member)
         }
+    }
+
+    private func reset(_ function: PCIFunction, of member: Pool.Member) throws {
+        let path = PCIReader.path(function.address)
+        // A driver of the kernel would be confused by a reset under it.
+        try takeDriver(of: function)
+        guard try kernel.files.entries(path)?.contains("reset") ?? false else {
+            throw LeasingError(
+                .unclean,
+                "\(member.function.name) (\(function.address)) cannot be reset: it has no function-level reset",
+                remedy: "only making its VFs anew or a power cycle clears it")
+        }
+        try write("\(path)/reset", "1", "reset \(function.address)")
+    }
+
+    /// A vDPA device goes with its function's driver, and nobody would make it again.
+    private func hasVDPA(_ function: PCIFunction) throws -> Bool {
+        try VDPADevice.all(kernel.files)[function.address] != nil
     }
 
     /// Takes a function's driver away, and with it its netdev, wherever that is. One that is with VFIO stays there.
@@ -136,7 +147,7 @@ struct FunctionCare: Sendable {
     }
 
     private func takeDriver(of function: PCIFunction) throws {
-        guard let driver = function.driver, !function.isBoundToVFIO else { return }
+        guard let driver = function.driver, !function.isBoundToVFIO, try !hasVDPA(function) else { return }
         try rememberSerial(of: function)
         try write("/sys/bus/pci/drivers/\(driver)/unbind", "\(function.address)", "unbind \(function.address)")
     }

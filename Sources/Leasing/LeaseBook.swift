@@ -95,16 +95,16 @@ struct LeaseBook: Sendable {
         return other
     }
 
-    /// The lease that makes way for a request. Nobody else may change it from here on.
-    mutating func clearWay(for request: LeaseRequest) -> Lease? {
-        guard let kind = request.takesFrom, let address = request.function, let member = pools.member(at: address),
-            let lease = open[member.identity].flatMap({ leases[$0] }), lease.state == .active,
-            lease.consumer.kind == kind, !owned.contains(lease.id),
+    /// The lease that makes way for a request, which owns it.
+    mutating func clearWay(for request: LeaseRequest, owning own: String?) -> Lease? {
+        guard let own, let kind = request.takesFrom, let address = request.function,
+            let member = pools.member(at: address),
+            open[member.identity] == own, let lease = leases[own], lease.state == .active,
+            lease.consumer.kind == kind,
             // Another pod's is not taken, whatever a network's configuration says.
             lease.pod == nil || request.pod == nil || lease.pod == request.pod || request.consumer.kind == kind
         else { return nil }
         open[member.identity] = nil
-        owned.insert(lease.id)
         return lease
     }
 

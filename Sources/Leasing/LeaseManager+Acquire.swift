@@ -66,23 +66,18 @@ extension LeaseManager {
     private func grant(_ request: LeaseRequest, _ actor: String) async throws(LeasingError) -> Grant {
         let cause = Cause(actor: actor, "acquire")
         var tries = 0
-        if let function = request.function {
-            // Whoever makes way may just be on the way back, or be written down: that is a matter of moments.
-            if request.takesFrom != nil, let lease = lease(at: function) { await settle(lease.id) }
-            try await lookAgain(at: function)
-        }
         while true {
-            tries += 1
             let decision: Placement.Decision
             let reserved: [Lease]
             let ends = state.withLock { $0.maintenanceEnds }
             do throws(LeasingError) {
-                (decision, reserved) = try reserve(request)
+                (decision, reserved) = try await reserve(request, looksAgain: tries == 0)
             } catch {
                 // What is missing may be on a port that is being configured.
                 if error.code == .exhausted, await waitForPorts(since: ends) { continue }
                 throw error
             }
+            tries += 1
             let mayTryAgain = tries <= 2 * decision.chosen.count + decision.passed.count
             let observations: [FunctionCare.Observation?]
             do throws(LeasingError) {
@@ -169,12 +164,29 @@ extension LeaseManager {
         if hasEnded { onPromises.withLock(\.self)() }
     }
 
-    /// Chooses and takes functions in memory: from here on no other request gets them.
-    private func reserve(_ request: LeaseRequest) throws(LeasingError) -> (Placement.Decision, [Lease]) {
+    /// Takes the function that a request names, or chooses some, when nobody else changes what is in the way.
+    private func reserve(
+        _ request: LeaseRequest, looksAgain: Bool
+    ) async throws(LeasingError) -> (Placement.Decision, [Lease]) {
+        let own = await ownLease(inTheWayOf: request)
+        do throws(LeasingError) {
+            if looksAgain, let function = request.function { try await lookAgain(at: function) }
+        } catch {
+            disown([own].compactMap(\.self))
+            throw error
+        }
+        return try reserve(request, owning: own)
+    }
+
+    /// Chooses and takes functions in memory: from here on no other request gets them. The lease in the way is disowned unless
+    /// it makes way.
+    private func reserve(
+        _ request: LeaseRequest, owning own: String?
+    ) throws(LeasingError) -> (Placement.Decision, [Lease]) {
         let time = clock.now()
         let deadline = clock.deadline(seconds: Self.startSeconds)
         let (result, stays) = state.withLock { book in
-            let other = book.clearWay(for: request)
+            let other = book.clearWay(for: request, owning: own)
             let result = Result { () throws(LeasingError) -> (Placement.Decision, [Lease]) in
                 if other != nil, let member = request.function.flatMap({ book.pools.member(at: $0) }),
                     let holder = member.function.holders.first
@@ -196,7 +208,7 @@ extension LeaseManager {
                 }
                 return (decision, leases)
             }
-            guard let other else { return (result, nil as String?) }
+            guard let other else { return (result, own) }
             guard case .success((_, let leases)) = result, let lease = leases.first else {
                 book.open[other.function] = other.id
                 return (result, other.id)

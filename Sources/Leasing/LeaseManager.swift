@@ -145,6 +145,13 @@ public final class LeaseManager: Sendable {
     /// Runs a body that alone may change a lease.
     func owning<Value>(_ id: String, _ body: () async throws(LeasingError) -> Value) async throws(LeasingError) -> Value
     {
+        await own(id)
+        defer { disown([id]) }
+        return try await body()
+    }
+
+    /// Waits until nobody else may change a lease; whoever does is to disown it.
+    private func own(_ id: String) async {
         await withCheckedContinuation { continuation in
             let isFree = state.withLock { book in
                 if book.owned.insert(id).inserted { return true }
@@ -153,8 +160,23 @@ public final class LeaseManager: Sendable {
             }
             if isFree { continuation.resume() }
         }
-        defer { disown([id]) }
-        return try await body()
+    }
+
+    /// The lease that may make way for a request, when nobody else changes it any more: whoever does may be about to give it
+    /// back, or to write something down. It is to be disowned, unless another takes its place. nil when there is none.
+    func ownLease(inTheWayOf request: LeaseRequest) async -> String? {
+        guard request.takesFrom != nil else { return nil }
+        func current() -> String? {
+            state.withLock { book in
+                request.function.flatMap { book.pools.member(at: $0) }.flatMap { book.open[$0.identity] }
+            }
+        }
+        while let id = current() {
+            await own(id)
+            if current() == id { return id }
+            disown([id])
+        }
+        return nil
     }
 
     /// Lets whoever waits for leases change them.

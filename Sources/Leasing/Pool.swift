@@ -147,13 +147,24 @@ public struct PoolSet: Sendable {
             }
         }
         for entry in declared.passthrough {
-            guard case .vfio = entry.driver, let function = try? resolver.resolve(entry.identity) else { continue }
+            guard let function = try? resolver.resolve(entry.identity), Self.isLeased(function, entry.driver) else {
+                continue
+            }
             members[function.pci.address] = Pool.Member(
                 function: function, identity: FunctionIdentity(function, in: host), port: nil,
                 policy: VirtualFunctionSettings(), driver: entry.driver)
         }
         return members.values.sorted {
             ($0.portAddress, $0.function.index ?? -1) < ($1.portAddress, $1.function.index ?? -1)
+        }
+    }
+
+    /// What VFIO has is to be passed through. A driver that is named for a network device is there for one who uses it as that
+    /// driver lets it, such as through vDPA; the kernel's own one means that the host has it back.
+    private static func isLeased(_ function: Function, _ driver: DeclaredDriver) -> Bool {
+        switch driver {
+        case .vfio: true
+        case .kernel(let name): name != nil && function.pci.classCode.isNetwork
         }
     }
 

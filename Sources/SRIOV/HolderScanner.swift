@@ -120,6 +120,13 @@ struct HolderScanner {
                 nodes["/dev/\(device)", default: []].append(function.address)
             }
         }
+        // Without vDPA devices this is one look at a folder that is not there.
+        let vdpaDevices = (try? VDPADevice.all(kernel.files)) ?? [:]
+        for function in vdpaDevices.isEmpty ? [] : functions {
+            for node in vdpaDevices[function.address]?.compactMap(\.node) ?? [] {
+                nodes[node, default: []].append(function.address)
+            }
+        }
         // Neither a bridge nor a network card has disks.
         let others = functions.filter { !$0.classCode.isBridge && !$0.classCode.isNetwork }
         let disks = others.isEmpty ? [] : BlockDevices(files: kernel.files).disks(of: others)

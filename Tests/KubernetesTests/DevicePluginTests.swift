@@ -72,11 +72,9 @@ struct DevicePluginTests {
             ])
         let devices = ContainerDevices(
             resource: resource,
-            functions: try zip(resource.members, [false, true]).map { member, isRDMA in
-                (
-                    member,
-                    try DeviceNodes(of: member.function.pci.address, isRDMA: isRDMA, needsVhostNet: true, files: files)
-                )
+            devices: try zip(resource.members, [false, true]).map { member, isRDMA in
+                let needs = DeviceNodes.Needs(rdma: isRDMA, vhostNet: true)
+                return (member.id, try DeviceNodes(of: member.function.pci.address, needs, files: files))
             })
         let response = devices.response
         #expect(response.envs["PCIDEVICE_EXAMPLE_COM_NET"] == ids.joined(separator: ","))
@@ -136,13 +134,3 @@ struct DevicePluginTests {
 }
 
 /// A few files of /sys.
-private struct Files: FileTree {
-    var links: [String: String]
-    var texts: [String: String]
-    var folders: [String: [String]]
-
-    func bytes(_ path: String) throws(PCIError) -> [UInt8]? { texts[path].map { Array($0.utf8) } }
-    func contents(_ path: String, limit: Int) throws(PCIError) -> [UInt8]? { try bytes(path) }
-    func link(_ path: String) throws(PCIError) -> String? { links[path] }
-    func entries(_ path: String) throws(PCIError) -> [String]? { folders[path] }
-}

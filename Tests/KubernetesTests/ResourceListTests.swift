@@ -1,4 +1,5 @@
 import HostFile
+import Netlink
 import PCI
 import SRIOV
 import SluiceTesting
@@ -35,7 +36,7 @@ struct ResourceListTests {
     private func selected(_ selectors: String, _ members: String = "") throws -> [String] {
         let list = try list("{\"resourceName\":\"r\"\(members),\"selectors\":\(selectors)}")
         let (resources, _) = NodeResources.all(
-            of: try pools(), and: list, leases: [], files: FakeKernel.lab().files)
+            of: try pools(), and: list, leases: [], on: NodeFacts(files: FakeKernel.lab().files))
         return resources.flatMap(\.members).map(\.function.name)
     }
 
@@ -81,8 +82,10 @@ struct ResourceListTests {
             #"{"resourceName":"a","selectors":{"ddpProfiles":["COMMS","OS"]}},{"resourceName":"b","selectors":{"ddpProfiles":["GTP"]}}"#
         )
         func counts() throws -> [Int] {
-            try NodeResources.all(of: pools(), and: list, leases: [], files: kernel.files, packages: packages)
-                .resources.map(\.members.count)
+            try NodeResources.all(
+                of: pools(), and: list, leases: [], on: NodeFacts(files: kernel.files, packages: packages)
+            )
+            .resources.map(\.members.count)
         }
         #expect(list.findings.isEmpty && list.asksForPackages)
         #expect(try counts() == [0, 0])
@@ -97,13 +100,74 @@ struct ResourceListTests {
         #expect(try counts() == [2, 0])
     }
 
+    @Test("A function is selected by how its vDPA device is used", arguments: ["vhost", "virtio", "blue"])
+    func vdpa(_ type: String) throws {
+        let members = try pools().others
+        let list = try list(#"{"resourceName":"a","selectors":{"vdpaType":"\#(type)"}},{"resourceName":"rest"}"#)
+        var files = Files(folders: ["/sys/bus/vdpa/devices": ["one", "two", "none", "far"]])
+        for (index, (name, driver)) in [("one", "vhost_vdpa"), ("two", "virtio_vdpa"), ("none", nil)].enumerated() {
+            let device = "/sys/bus/vdpa/devices/\(name)"
+            files.links[device] = "../../../devices/pci0000:40/0000:40:00.0/\(members[index].id)/\(name)"
+            files.links["\(device)/driver"] = driver.map { "../../bus/vdpa/drivers/\($0)" }
+            if driver == "vhost_vdpa" { files.folders[device] = ["driver", "vhost-vdpa-3"] }
+        }
+        // Of a subfunction it is none of its function's.
+        files.links["/sys/bus/vdpa/devices/far"] = "../../../devices/pci0000:40/\(members[3].id)/mlx5_core.sf.2/far"
+        let resources = NodeResources.all(of: try pools(), and: list, leases: [], on: NodeFacts(files: files)).resources
+        let selected = ["vhost": [members[0].id], "virtio": [members[1].id]][type] ?? []
+        #expect(resources.map(\.ids) == [selected, members.map(\.id).filter { !selected.contains($0) }])
+        let nodes = try selected.map { try resources[0].nodes(of: $0, files: files) }
+        #expect(nodes.map(\.vdpa?.node) == (type == "vhost" ? ["/dev/vhost-vdpa-3"] : selected.map { _ in nil }))
+        #expect(nodes.map(\.vdpa?.name) == (type == "vhost" ? ["one"] : selected.map { _ in "two" }))
+    }
+
+    @Test(
+        "Subfunctions are selected by what they are of, and by their numbers; other parts of functions are none",
+        arguments: [
+            ("", ["m.sf.2", "m.sf.3", "m.sf.4"]), (#","pfNames":["ens10"]"#, ["m.sf.2", "m.sf.3"]),
+            (#","pfNames":["ENS10#7"]"#, ["m.sf.2"]), (#","pfNames":["ens10#8-9"]"#, ["m.sf.3"]),
+            (#","vendors":["8086"],"devices":["10c9"],"drivers":["igb"]"#, ["m.sf.2", "m.sf.3", "m.sf.4"]),
+            (#","devices":["10ca"]"#, []), (#","linkTypes":["ether"]"#, ["m.sf.2", "m.sf.3", "m.sf.4"]),
+            (#","linkTypes":["infiniband"]"#, []), (#","isRdma":true"#, ["m.sf.4"]),
+        ])
+    func subfunctions(_ selectors: String, _ names: [String]) throws {
+        let kernel = FakeKernel.lab()
+        for port in try HostReader(kernel: kernel).read().physicalFunctions {
+            try kernel.setUp(true, link: try #require(port.link?.index))
+        }
+        let host = try HostReader(kernel: kernel).read()
+        var files = Files(folders: [
+            "/sys/bus/auxiliary/devices": ["m.sf.2", "m.sf.3", "m.eth.0", "m.sf.4", "m.sf.x", "sf"],
+            "/sys/bus/auxiliary/devices/m.sf.4/infiniband": ["mlx5_4"],
+            "/sys/bus/auxiliary/devices/m.sf.4/infiniband_verbs": ["uverbs4"],
+        ])
+        for (name, port, number) in [("m.sf.2", 0, "7"), ("m.sf.3", 0, "8"), ("m.sf.4", 2, nil), ("m.eth.0", 0, nil)] {
+            let device = "/sys/bus/auxiliary/devices/\(name)"
+            files.links[device] = "../../../devices/pci0000:40/\(host.physicalFunctions[port].pci.address)/\(name)"
+            files.texts["\(device)/sfnum"] = number
+            if name != "m.sf.3" { files.links["\(device)/driver"] = "../../bus/auxiliary/drivers/m.sf" }
+        }
+        let list = try list(
+            #"{"resourceName":"r","deviceType":"auxNetDevice","selectors":{"auxTypes":["sf"]\#(selectors)}}"#)
+        #expect(list.findings.isEmpty, "\(list.findings)")
+        let node = NodeFacts(of: host, files: files)
+        let resource = try #require(
+            NodeResources.all(of: try pools(), and: list, leases: [], on: node).resources.first)
+        #expect(resource.ids == names)
+        // One without a driver is not to be given.
+        let healthy = names.filter { $0 != "m.sf.3" }
+        #expect(resource.devices([:]).filter { $0.problem == nil }.map(\.id) == healthy)
+        let nodes = try resource.nodes(of: "m.sf.4", files: files)
+        #expect(nodes.rdmaDevice == (selectors.contains("isRdma") ? "mlx5_4" : nil))
+    }
+
     @Test("A device is the first resource's that selects it; pools of the host file keep theirs")
     func order() throws {
         let list = try list(
             #"{"resourceName":"a","selectors":{"pfNames":["ens10#0"]}},{"resourceName":"b","resourcePrefix":"example.com"}"#
         )
         let (resources, findings) = NodeResources.all(
-            of: try pools(), and: list, leases: [], files: FakeKernel.lab().files)
+            of: try pools(), and: list, leases: [], on: NodeFacts(files: FakeKernel.lab().files))
         #expect(resources.map { "\($0.name) \($0.members.count)" } == ["intel.com/a 1", "example.com/b 5"])
         #expect(findings.isEmpty)
     }
@@ -120,7 +184,8 @@ struct ResourceListTests {
             #"{"resourceName":"a","selectors":{"pfNames":["ens10"]}},{"resourceName":"b","selectors":{"drivers":["none"]}}"#
         )
         func counts() -> [Int] {
-            NodeResources.all(of: pools, and: list, leases: [lease], files: FakeKernel.lab().files).resources
+            NodeResources.all(of: pools, and: list, leases: [lease], on: NodeFacts(files: FakeKernel.lab().files))
+                .resources
                 .map(\.members.count)
         }
         #expect(counts() == [1, 1])
@@ -142,7 +207,7 @@ struct ResourceListTests {
         // What containers get besides is the selector's that has selected the function.
         let resource = NodeResource(entry, [(members[0], entry.selectors.first), (members[1], nil)])
         #expect("\(resource.name)" == "example.com/sriov_net" && !resource.hasTopology)
-        #expect(resource.needingVhostNet == [members[0].identity] && resource.withRDMA == [members[0].identity])
+        #expect(resource.needs == [members[0].id: .init(rdma: true, vhostNet: true)])
         #expect(resource.additionalInfo["*"] == ["token": "a"] && list.findings.isEmpty)
     }
 
@@ -165,11 +230,24 @@ struct ResourceListTests {
             (#"{"resourceName":"a","selectors":{"vendors":["86"]}}"#, "\"86\" is not four hexadecimal digits", 2),
             (#"{"resourceName":"a","selectors":{"isRdma":1}}"#, "selectors.isRdma: it is not true or false", 2),
             (#"{"resourceName":"a","additionalInfo":{"*":{"k":1}}}"#, "additionalInfo.*.k: it is no text", 2),
-            (#"{"resourceName":"a","selectors":{"vdpaType":"virtio"}}"#, "the resource is left out", 1),
+            (#"{"resourceName":"a","selectors":{"vdpaType":"blue"}}"#, "\"blue\" is not vhost or virtio", 2),
+            (#"{"resourceName":"a","selectors":{"vdpaType":"vhost","isRdma":true}}"#, "not by both", 1),
             (#"{"resourceName":"a","selectors":[]}"#, "the resource is left out", 1),
             (#"{"resourceName":"a","selectors":[1]}"#, "the resource is left out", 1),
             (#"{"resourceName":"a b"}"#, "no name of a resource; it is left out", 1),
-            (#"{"resourceName":"a","deviceType":"auxNetDevice"}"#, "subfunctions", 1),
+            (#"{"resourceName":"a","deviceType":"auxNetDevice"}"#, "auxTypes is to be [\"sf\"]", 1),
+            (
+                #"{"resourceName":"a","deviceType":"auxNetDevice","selectors":{"auxTypes":["eth"]}}"#,
+                "auxTypes is to be [\"sf\"]", 1
+            ),
+            (
+                #"{"resourceName":"a","deviceType":"auxNetDevice","selectors":{"auxTypes":["sf"],"vdpaType":"vhost"}}"#,
+                "\"vdpaType\" is no key of it", 2
+            ),
+            (
+                #"{"resourceName":"a","deviceType":"auxNetDevice","selectors":{"auxTypes":["sf","eth"]}}"#,
+                "selectors.auxTypes: \"eth\" is not sf", 2
+            ),
             (#"{"resourceName":"a","deviceType":"disk"}"#, "deviceType \"disk\"", 1),
             (#"{"resourceName":"b"}"#, "intel.com/b is there already", 1),
             (#"7"#, "it is no object; it is left out", 1),

@@ -80,6 +80,29 @@ struct AllocationTests {
         #expect(open(manager) == ["namespace active"])
     }
 
+    @Test("What somebody is just changing is waited for, not told of as somebody else's")
+    func changing() async throws {
+        let fixture = try LeaseFixture()
+        let manager = try fixture.manager()
+        let address = try #require(manager.pools.pools.first?.members.first?.function.pci.address)
+        let lease = try await manager.allocate(address, for: pods, actor: "test")
+        fixture.kernel.hold(address, by: 4711)
+        await withTaskGroup { tasks in
+            // The kubelet's answers name its pods meanwhile.
+            for number in 0..<50 {
+                tasks.addTask { try? await manager.note(lease, allocatedBy: pods, pod: "demo/\(number)") }
+            }
+            for _ in 0..<50 {
+                tasks.addTask {
+                    let error = await #expect(throws: LeasingError.self) {
+                        try await manager.allocate(address, for: pods, actor: "test")
+                    }
+                    #expect(error?.code == .stillHeld, "\(error.debugDescription)")
+                }
+            }
+        }
+    }
+
     @Test("What is allocated again had another pod before: it is reset, but not while somebody uses it")
     func again() async throws {
         let fixture = try LeaseFixture()

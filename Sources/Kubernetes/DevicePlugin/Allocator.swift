@@ -32,19 +32,21 @@ struct Allocator: Sendable {
         }
     }
 
-    /// Leases what the kubelet has allocated to containers: all of it or nothing.
+    /// Leases what the kubelet has allocated to containers: all of it or nothing. Subfunctions are its own.
     ///
     /// Throws `RPCError` with a sentence that ends up among the pod's events.
     func allocate(_ containers: [[String]], of server: ResourceServer) async throws -> [ContainerDevices] {
         let resource = server.resource
-        let members = try containers.map { ids in try ids.map { try member($0, resource, server.devices) } }
-        let all = members.flatMap(\.self)
-        guard Set(all.map(\.identity)).count == all.count else {
+        let ids = containers.flatMap(\.self)
+        let (known, devices) = (Set(resource.ids), server.devices)
+        for id in ids { try check(id, known, devices, resource) }
+        guard Set(ids).count == ids.count else {
             throw RPCError(code: .invalidArgument, message: "one device is asked for twice")
         }
+        let members = resource.members.filter { ids.contains($0.id) }
         var leases: [Lease] = []
         do {
-            for member in all {
+            for member in members {
                 leases.append(
                     try await manager.allocate(
                         member.function.pci.address, for: resource.consumer, actor: "kubelet"))
@@ -53,18 +55,13 @@ struct Allocator: Sendable {
             return try await offLoop.run {
                 let specification = usesCDI ? try CDISpecification(of: resource, files: kernel.files) : nil
                 try specification?.write(for: resource)
-                return try members.map { functions in
-                    let devices = try functions.map { member in
-                        (
-                            member,
-                            try resource.nodes(of: member, files: kernel.files)
-                        )
-                    }
-                    for (member, nodes) in devices {
-                        try infoFiles.write(
-                            DeviceInfo(member, nodes), resource.name, "\(member.function.pci.address)")
-                    }
-                    return ContainerDevices(resource: resource, functions: devices, specification: specification)
+                for member in members {
+                    let nodes = try resource.nodes(of: member.id, files: kernel.files)
+                    try infoFiles.write(DeviceInfo(member, nodes), resource.name, member.id)
+                }
+                return try containers.map { ids in
+                    let devices = try ids.map { ($0, try resource.nodes(of: $0, files: kernel.files)) }
+                    return ContainerDevices(resource: resource, devices: devices, specification: specification)
                 }
             }
         } catch {
@@ -73,18 +70,15 @@ struct Allocator: Sendable {
         }
     }
 
-    private func member(
-        _ id: String, _ resource: NodeResource, _ devices: [PluginDevice]
-    ) throws(RPCError) -> Pool.Member {
-        guard let index = resource.members.firstIndex(where: { "\($0.function.pci.address)" == id }) else {
+    private func check(
+        _ id: String, _ known: Set<String>, _ devices: [PluginDevice], _ resource: NodeResource
+    ) throws(RPCError) {
+        guard known.contains(id) else {
             throw RPCError(code: .notFound, message: "\(resource.name) has no device \"\(id.prefix(100))\"")
         }
-        if let problem = devices.first(where: { $0.id == id })?.problem {
-            throw RPCError(
-                code: .failedPrecondition,
-                message: "\(resource.members[index].function.name) (\(id)) cannot be given to a pod: \(problem)")
-        }
-        return resource.members[index]
+        guard let problem = devices.first(where: { $0.id == id })?.problem else { return }
+        let name = resource.members.first { $0.id == id }.map { "\($0.function.name) (\(id))" } ?? id
+        throw RPCError(code: .failedPrecondition, message: "\(name) cannot be given to a pod: \(problem)")
     }
 
     private static func refusal(_ error: any Error) -> RPCError {
@@ -110,6 +104,9 @@ struct Allocator: Sendable {
                 message: "\(count) of \(available.count) devices with \(required.count) of them is no choice")
         }
         guard count > required.count else { return required }
+        guard resource.subfunctions.isEmpty else {
+            return required + Self.chosen(count - required.count, of: available, with: required, resource.subfunctions)
+        }
         var occupied: [FunctionIdentity: Placement.Occupation] = [:]
         for member in resource.members {
             let id = "\(member.function.pci.address)"
@@ -130,6 +127,17 @@ struct Allocator: Sendable {
             }
         }
         throw RPCError(code: .invalidArgument, message: "\(resource.name) has not all of the available devices")
+    }
+
+    /// Subfunctions by name: of the node of those that must be among them, or of the first one that has enough.
+    private static func chosen(
+        _ count: Int, of available: Set<String>, with required: [String], _ subfunctions: [NodeSubfunction]
+    ) -> [String] {
+        let rest = subfunctions.filter { available.contains($0.id) && !required.contains($0.id) }
+        let nodes = subfunctions.filter { required.isEmpty || required.contains($0.id) }.compactMap(
+            \.parent.pci.numaNode)
+        let near = Set(nodes).sorted().lazy.map { node in rest.filter { $0.parent.pci.numaNode == node } }
+        return (near.first { $0.count >= count } ?? rest).prefix(count).map(\.id)
     }
 
     /// The NUMA nodes to try: of what must be among them, or all, by number.

@@ -34,13 +34,13 @@ struct CDISpecification: Encodable {
     init(of resource: NodeResource, files: any FileTree) throws(PCIError) {
         kind = Self.kind(of: resource)
         devices = []
-        for member in resource.members {
-            let nodes = try resource.nodes(of: member, files: files)
-            let devices = ContainerDevices(resource: resource, functions: [(member, nodes)]).nodes
+        for id in resource.ids {
+            let nodes = try resource.nodes(of: id, files: files)
+            let devices = ContainerDevices(resource: resource, devices: [(id, nodes)]).nodes
             guard !devices.isEmpty else { continue }
             self.devices.append(
                 Device(
-                    name: "\(member.function.pci.address)",
+                    name: id,
                     containerEdits: Edits(
                         deviceNodes: devices.map { Node(path: $0.container, hostPath: $0.host) })))
         }
@@ -80,8 +80,9 @@ struct CDISpecification: Encodable {
 }
 
 extension NodeResource {
-    /// `net-pci` or `accelerator-pci`, as sriov-network-device-plugin has them.
+    /// `net-pci`, `net-sf` or `accelerator-pci`, as sriov-network-device-plugin has them.
     fileprivate var cdiClass: String {
-        members.first.map { $0.function.pci.classCode.isNetwork } ?? true ? "net-pci" : "accelerator-pci"
+        if !subfunctions.isEmpty { return "net-sf" }
+        return members.first.map { $0.function.pci.classCode.isNetwork } ?? true ? "net-pci" : "accelerator-pci"
     }
 }

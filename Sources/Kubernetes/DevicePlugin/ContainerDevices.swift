@@ -5,10 +5,11 @@ internal import PCI
 internal import SRIOV
 internal import SwiftProtobuf
 
-/// What a container gets of its functions: variables and nodes, as sriov-network-device-plugin gives them.
+/// What a container gets of its devices: variables and nodes, as sriov-network-device-plugin gives them.
 struct ContainerDevices {
     var resource: NodeResource
-    var functions: [(member: Pool.Member, nodes: DeviceNodes)]
+    /// By the kubelet's names for them.
+    var devices: [(id: String, nodes: DeviceNodes)]
 
     /// What the runtime is told of the resource, where nodes go by way of it; nil where the kubelet hands them on itself.
     var specification: CDISpecification?
@@ -17,7 +18,7 @@ struct ContainerDevices {
     var response: V1beta1_ContainerAllocateResponse {
         .with { response in
             let name = "PCIDEVICE_\(resource.name.environmentName)"
-            let ids = functions.map { "\($0.member.function.pci.address)" }
+            let ids = devices.map(\.id)
             response.envs[name] = ids.joined(separator: ",")
             response.envs["\(name)_INFO"] = information
             guard let specification else {
@@ -42,11 +43,12 @@ struct ContainerDevices {
             guard let host, !nodes.contains(where: { $0.host == host }) else { return }
             nodes.append((host, container ?? host))
         }
-        for (_, own) in functions {
+        for (_, own) in devices {
             add(own.vfio?.container)
             add(own.vfioOnHost, as: own.vfio?.group)
             add(own.uio)
             for key in own.rdma.keys.sorted() { add(own.rdma[key]) }
+            add(own.vdpa?.node)
             add(own.vhostNet)
             add(own.tun)
         }
@@ -56,14 +58,14 @@ struct ContainerDevices {
     /// The variable `…_INFO`: by address, and in it by what the nodes are for.
     private var information: String {
         var all: [String: [String: [String: String]]] = [:]
-        for (member, nodes) in functions {
-            let id = "\(member.function.pci.address)"
+        for (id, nodes) in devices {
             var parts = ["generic": ["deviceID": id]]
             if let vfio = nodes.vfio { parts["vfio"] = ["mount": vfio.container, "dev-mount": vfio.group] }
             if let uio = nodes.uio { parts["uio"] = ["mount": uio] }
             if let device = nodes.rdmaDevice {
                 parts["rdma"] = nodes.rdma.merging(["rdma_dev": device]) { node, _ in node }
             }
+            if let node = nodes.vdpa?.node { parts["vdpa"] = ["mount": node] }
             if let vhostNet = nodes.vhostNet, let tun = nodes.tun {
                 parts["vhost"] = ["net-mount": vhostNet, "tun-mount": tun]
             }

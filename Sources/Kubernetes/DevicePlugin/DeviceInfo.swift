@@ -9,7 +9,9 @@ internal import SRIOV
 struct DeviceInfo: Encodable {
     var type = "pci"
     var version = "1.1.0"
-    var pci: PCI
+    /// Of a function whose vDPA device is given, `vdpa` takes its place.
+    var pci: PCI?
+    var vdpa: VDPA?
 
     struct PCI: Encodable {
         var pciAddress: String
@@ -22,7 +24,29 @@ struct DeviceInfo: Encodable {
         }
     }
 
+    struct VDPA: Encodable {
+        var parentDevice: String
+        var driver: String
+        var path: String?
+        var pciAddress: String
+        var pfPciAddress: String?
+        enum CodingKeys: String, CodingKey {
+            case parentDevice = "parent-device"
+            case driver, path
+            case pciAddress = "pci-address"
+            case pfPciAddress = "pf-pci-address"
+        }
+    }
+
     init(_ member: Pool.Member, _ nodes: DeviceNodes) {
+        if let device = nodes.vdpa, let use = device.use {
+            type = "vdpa"
+            vdpa = VDPA(
+                parentDevice: device.name, driver: use.rawValue, path: device.node,
+                pciAddress: "\(member.function.pci.address)",
+                pfPciAddress: member.port.map { "\($0.pci.address)" })
+            return
+        }
         pci = PCI(
             pciAddress: "\(member.function.pci.address)", pfPciAddress: member.port.map { "\($0.pci.address)" },
             rdmaDevice: nodes.rdmaDevice)
@@ -65,16 +89,15 @@ struct DeviceInfoFiles: Sendable {
         let present = Set(((try? files.entries(folder)) ?? nil) ?? [])
         for resource in resources {
             for member in resource.members {
-                let device = "\(member.function.pci.address)"
-                let path = path(resource.name, device)
+                let path = path(resource.name, member.id)
                 let isPresent = present.contains(String(path.split(separator: "/").last ?? ""))
                 switch (allocated.contains(member.identity), isPresent) {
                 case (false, true): if mayRemove { unlink(path) }
                 case (true, false):
                     guard
-                        let nodes = try? resource.nodes(of: member, files: files)
+                        let nodes = try? resource.nodes(of: member.id, files: files)
                     else { continue }
-                    try? write(DeviceInfo(member, nodes), resource.name, device)
+                    try? write(DeviceInfo(member, nodes), resource.name, member.id)
                 default: break
                 }
             }

@@ -14,7 +14,8 @@ struct DeviceNodes: Sendable {
     var rdma: [String: String] = [:]
     /// `mlx5_0`.
     var rdmaDevice: String?
-
+    /// The function's vDPA device, whose node is for programs.
+    var vdpa: VDPADevice?
     /// `/dev/vhost-net`, where the host has it.
     var vhostNet: String?
     /// `/dev/net/tun`, where the host has it.
@@ -23,17 +24,32 @@ struct DeviceNodes: Sendable {
     /// The group's node on the host.
     var vfioOnHost: String? { group.map { lacksIOMMU ? "/dev/vfio/noiommu-\($0)" : "/dev/vfio/\($0)" } }
 
+    /// None.
+    init() {}
+
+    /// What a container is to get beside the nodes of a device's driver.
+    struct Needs: Sendable, Hashable {
+        var rdma = false
+        var vdpa = false
+        /// `/dev/vhost-net` and `/dev/net/tun`.
+        var vhostNet = false
+
+        init(rdma: Bool = false, vdpa: Bool = false, vhostNet: Bool = false) {
+            (self.rdma, self.vdpa, self.vhostNet) = (rdma, vdpa, vhostNet)
+        }
+
+        init(_ selector: ResourceSelector) {
+            self.init(rdma: selector.isRDMA, vdpa: selector.vdpaType != nil, vhostNet: selector.needsVhostNet)
+        }
+    }
+
     /// The nodes of a function as it is bound now.
     ///
     /// Throws `PCIError` when sysfs cannot be read.
-    init(
-        of address: PCIAddress, isRDMA: Bool = false, needsVhostNet: Bool = false, files: any FileTree
-    ) throws(PCIError) {
-        if needsVhostNet {
-            vhostNet = try files.entries("/dev")?.contains("vhost-net") ?? false ? "/dev/vhost-net" : nil
-            tun = try files.entries("/dev/net")?.contains("tun") ?? false ? "/dev/net/tun" : nil
-        }
+    init(of address: PCIAddress, _ needs: Needs, files: any FileTree) throws(PCIError) {
         let path = PCIReader.path(address)
+        try self.init(below: path, needs, files: files)
+        if needs.vdpa { vdpa = try VDPADevice.all(files)[address]?.first }
         let driver = try files.linkName("\(path)/driver")
         if let driver, PCIFunction.isVFIODriver(driver) {
             group = try files.linkName("\(path)/iommu_group").flatMap { Int($0) }
@@ -44,7 +60,17 @@ struct DeviceNodes: Sendable {
         if let driver, PCIFunction.isUIODriver(driver) {
             uio = try files.entries("\(path)/uio")?.first.map { "/dev/\($0)" }
         }
-        guard isRDMA, let name = try files.entries("\(path)/infiniband")?.first else { return }
+    }
+
+    /// The nodes that any device may have, by its folder in sysfs.
+    ///
+    /// Throws `PCIError` when sysfs cannot be read.
+    init(below path: String, _ needs: Needs, files: any FileTree) throws(PCIError) {
+        if needs.vhostNet {
+            vhostNet = try files.entries("/dev")?.contains("vhost-net") ?? false ? "/dev/vhost-net" : nil
+            tun = try files.entries("/dev/net")?.contains("tun") ?? false ? "/dev/net/tun" : nil
+        }
+        guard needs.rdma, let name = try files.entries("\(path)/infiniband")?.first else { return }
         rdmaDevice = name
         // One that is not there would keep the container from starting.
         if try files.entries("/dev/infiniband")?.contains("rdma_cm") ?? false {

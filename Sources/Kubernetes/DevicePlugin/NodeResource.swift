@@ -1,4 +1,5 @@
 public import Leasing
+internal import Netlink
 internal import PCI
 public import SRIOV
 
@@ -8,14 +9,14 @@ public struct NodeResource: Sendable {
     public var name: ResourceName
     /// Its functions.
     public var members: [Pool.Member]
+    /// Its subfunctions, of which no leases are kept: nobody but the kubelet gives them away.
+    var subfunctions: [NodeSubfunction] = []
     /// Whether the kubelet is told the functions' NUMA nodes.
     public var hasTopology = true
     /// How functions are chosen where the kubelet leaves the choice.
     public var spread = DeclaredPool.Spread.physicalFunction
-    /// The functions with which containers get `/dev/vhost-net` and `/dev/net/tun`.
-    public var needingVhostNet: Set<FunctionIdentity> = []
-    /// The functions whose RDMA nodes containers get.
-    public var withRDMA: Set<FunctionIdentity> = []
+    /// What containers get with a device beside it, by the kubelet's name for it.
+    var needs: [String: DeviceNodes.Needs] = [:]
     /// What containers are told besides, by PCI address; `*` is of all.
     public var additionalInfo: [String: [String: String]] = [:]
 
@@ -29,29 +30,59 @@ public struct NodeResource: Sendable {
     }
 
     /// What a list's resource has of some functions.
-    init(_ resource: ResourceList.Resource, _ members: [(member: Pool.Member, selector: ResourceSelector?)]) {
+    init(
+        _ resource: ResourceList.Resource, _ members: [(member: Pool.Member, selector: ResourceSelector?)],
+        _ subfunctions: [(subfunction: NodeSubfunction, selector: ResourceSelector)] = []
+    ) {
         name = resource.name
         self.members = members.map(\.member)
+        self.subfunctions = subfunctions.map(\.subfunction)
         hasTopology = !resource.excludesTopology
-        needingVhostNet = Set(members.filter { $0.selector?.needsVhostNet ?? false }.map(\.member.identity))
-        withRDMA = Set(members.filter { $0.selector?.isRDMA ?? false }.map(\.member.identity))
+        for (member, selector) in members { needs[member.id] = selector.map(DeviceNodes.Needs.init) }
+        for (subfunction, selector) in subfunctions { needs[subfunction.id] = DeviceNodes.Needs(selector) }
         additionalInfo = resource.additionalInfo
     }
 
-    /// The functions as the kubelet is told of them, in the order of their addresses.
+    /// The devices as the kubelet is told of them, in the order of their addresses.
     func devices(_ occupied: [FunctionIdentity: Placement.Occupation]) -> [PluginDevice] {
         members.map { PluginDevice($0, occupied[$0.identity], of: consumer, hasTopology: hasTopology) }
+            + subfunctions.map { PluginDevice($0, hasTopology: hasTopology) }
     }
 
-    /// The nodes of one of its functions as it is bound now. Throws `PCIError` when sysfs cannot be read.
-    func nodes(of member: Pool.Member, files: any FileTree) throws(PCIError) -> DeviceNodes {
-        try DeviceNodes(
-            of: member.function.pci.address, isRDMA: withRDMA.contains(member.identity),
-            needsVhostNet: needingVhostNet.contains(member.identity), files: files)
+    /// What the kubelet knows its devices by.
+    var ids: [String] { members.map(\.id) + subfunctions.map(\.id) }
+
+    /// The nodes of one of its devices as it is bound now. Throws `PCIError` when sysfs cannot be read.
+    func nodes(of id: String, files: any FileTree) throws(PCIError) -> DeviceNodes {
+        let needs = needs[id] ?? .init()
+        if let subfunction = subfunctions.first(where: { $0.id == id }) {
+            return try DeviceNodes(below: subfunction.subfunction.path, needs, files: files)
+        }
+        guard let address = PCIAddress(id) else { return DeviceNodes() }
+        return try DeviceNodes(of: address, needs, files: files)
     }
 
     /// Whom its leases are for.
     var consumer: Consumer { Consumer(.allocation, "\(name)") }
+}
+
+extension Pool.Member {
+    /// What the kubelet knows it by.
+    var id: String { "\(function.pci.address)" }
+}
+
+/// A subfunction of the node.
+struct NodeSubfunction: Sendable {
+    var subfunction: Subfunction
+    /// The function that it is of.
+    var parent: Function
+    /// Its netdev, while that is the host's.
+    var link: Link?
+    /// Whether a driver has it.
+    var isBound: Bool
+
+    /// What the kubelet knows it by.
+    var id: String { subfunction.name }
 }
 
 extension ResourceName {

@@ -1,14 +1,40 @@
 internal import Leasing
+internal import Netlink
 internal import PCI
 internal import SRIOV
+
+/// What is known of a node beside its functions.
+struct NodeFacts: Sendable {
+    var files: any FileTree
+    var packages: FirmwarePackages?
+    /// By the functions that they are made of.
+    var vdpaDevices: [PCIAddress: [VDPADevice]]
+    var subfunctions: [NodeSubfunction] = []
+
+    /// What selectors ask for. A host whose sysfs does not tell its vDPA devices or subfunctions has none.
+    init(of host: Host? = nil, files: any FileTree, packages: FirmwarePackages? = nil) {
+        self.files = files
+        self.packages = packages
+        vdpaDevices = (try? VDPADevice.all(files)) ?? [:]
+        guard let host else { return }
+        for subfunction in (try? Subfunction.all(files)) ?? [] {
+            guard let parent = host[subfunction.parent] else { continue }
+            let netdevs = ((try? files.entries("\(subfunction.path)/net")) ?? nil) ?? []
+            let driver = (try? files.linkName("\(subfunction.path)/driver")) ?? nil
+            subfunctions.append(
+                NodeSubfunction(
+                    subfunction: subfunction, parent: parent, link: host.links.first { netdevs.contains($0.name) },
+                    isBound: driver != nil))
+        }
+    }
+}
 
 /// The node's resources: the pools for Kubernetes, and what a list selects of the functions that no pool has.
 enum NodeResources {
     /// The resources of a host. What is allocated stays with the resource that it was allocated of, whatever its driver is
     /// meanwhile.
     static func all(
-        of pools: PoolSet, and list: ResourceList, leases: [Lease], files: any FileTree,
-        packages: FirmwarePackages? = nil
+        of pools: PoolSet, and list: ResourceList, leases: [Lease], on node: NodeFacts
     ) -> (resources: [NodeResource], findings: [String]) {
         var resources = pools.pools.compactMap(NodeResource.init)
         var findings: [String] = []
@@ -16,6 +42,7 @@ enum NodeResources {
             leases.compactMap { lease in lease.allocation.map { (lease.function, $0.identifier) } },
             uniquingKeysWith: { first, _ in first })
         var rest = pools.others
+        var subfunctions = node.subfunctions
         for entry in list.resources {
             guard !resources.contains(where: { $0.name == entry.name }) else {
                 findings.append("\(entry.name) of the list is a pool of the host file too; the pool counts")
@@ -23,18 +50,25 @@ enum NodeResources {
             }
             var selected: [(member: Pool.Member, selector: ResourceSelector?)] = []
             rest.removeAll { member in
-                let selector = entry.selector(of: member, files: files, packages: packages)
+                let selector = entry.selector(of: member, on: node)
                 let isSelected = allocations[member.identity].map { $0 == "\(entry.name)" } ?? (selector != nil)
                 // One that is on its way selects by what it has in common with the others.
                 if isSelected { selected.append((member, selector ?? entry.selectors.first)) }
                 return isSelected
             }
-            if selected.isEmpty {
-                findings.append(
-                    "\(entry.name) of the list has no device: it selects none of those that the host file declares and no pool has"
-                )
+            var selectedSubfunctions: [(subfunction: NodeSubfunction, selector: ResourceSelector)] = []
+            subfunctions.removeAll { subfunction in
+                guard let selector = entry.selector(of: subfunction, on: node) else { return false }
+                selectedSubfunctions.append((subfunction, selector))
+                return true
             }
-            resources.append(NodeResource(entry, selected))
+            if selected.isEmpty, selectedSubfunctions.isEmpty {
+                let those =
+                    entry.kind == .subfunction
+                    ? "the subfunctions" : "those that the host file declares and no pool has"
+                findings.append("\(entry.name) of the list has no device: it selects none of \(those)")
+            }
+            resources.append(NodeResource(entry, selected, selectedSubfunctions))
         }
         return (resources, findings)
     }
@@ -42,10 +76,19 @@ enum NodeResources {
 
 extension ResourceList.Resource {
     /// The first selector that selects a function; nil when none does.
-    func selector(of member: Pool.Member, files: any FileTree, packages: FirmwarePackages?) -> ResourceSelector? {
+    func selector(of member: Pool.Member, on node: NodeFacts) -> ResourceSelector? {
         let isOfKind =
-            kind == .network ? member.function.pci.classCode.isNetwork : member.function.pci.classCode.base == 0x12
+            switch kind {
+            case .network: member.function.pci.classCode.isNetwork
+            case .accelerator: member.function.pci.classCode.base == 0x12
+            case .subfunction: false
+            }
         guard isOfKind else { return nil }
-        return selectors.first { $0.agrees(member, files: files, packages: packages) }
+        return selectors.first { $0.agrees(member, on: node) }
+    }
+
+    /// The first selector that selects a subfunction; nil when none does.
+    func selector(of subfunction: NodeSubfunction, on node: NodeFacts) -> ResourceSelector? {
+        kind == .subfunction ? selectors.first { $0.agrees(subfunction, on: node) } : nil
     }
 }

@@ -21,6 +21,13 @@ public struct PluginDevice: Sendable, Hashable {
         numaNode = hasTopology ? member.function.pci.numaNode : nil
     }
 
+    /// What a subfunction is to the kubelet.
+    init(_ subfunction: NodeSubfunction, hasTopology: Bool) {
+        id = subfunction.id
+        problem = Self.portProblem(subfunction.parent) ?? (subfunction.isBound ? nil : "it has no driver")
+        numaNode = hasTopology ? subfunction.parent.pci.numaNode : nil
+    }
+
     /// A function is healthy when the next pod could have it, and what the kubelet's own pods have is while it works.
     private static func problem(
         _ member: Pool.Member, _ occupation: Placement.Occupation?, _ resource: Consumer
@@ -54,6 +61,10 @@ public struct PluginDevice: Sendable, Hashable {
     private static func portProblem(_ member: Pool.Member) -> String? {
         // Of other devices' ports no interface is to be expected.
         guard let port = member.port, member.function.pci.classCode.isNetwork else { return nil }
+        return portProblem(port)
+    }
+
+    private static func portProblem(_ port: Function) -> String? {
         guard let link = port.link else { return "its port \(port.name) has no interface" }
         if !link.isUp { return "its port \(link.name) is down" }
         return link.state == .down ? "its port \(link.name) has no carrier" : nil

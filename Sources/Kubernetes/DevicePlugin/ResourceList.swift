@@ -30,6 +30,7 @@ public struct ResourceList: Sendable, Hashable {
     enum Kind: String, Sendable {
         case network = "netDevice"
         case accelerator
+        case subfunction = "auxNetDevice"
     }
 
     /// No resources.

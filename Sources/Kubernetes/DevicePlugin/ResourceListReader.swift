@@ -48,9 +48,7 @@ struct ResourceListReader {
         guard let kind = type.isEmpty ? .network : ResourceList.Kind(rawValue: type) else {
             tell(
                 place,
-                type == "auxNetDevice"
-                    ? "subfunctions (auxNetDevice) are not managed here; it is left out"
-                    : "deviceType \"\(type.prefix(100))\" is not netDevice or accelerator; it is left out")
+                "deviceType \"\(type.prefix(100))\" is not netDevice, accelerator or auxNetDevice; it is left out")
             return nil
         }
         var resource = ResourceList.Resource(name: resourceName, kind: kind)
@@ -67,7 +65,9 @@ struct ResourceListReader {
     ) -> [ResourceSelector]? {
         switch value {
         // Without any it takes every device that no other has, as there.
-        case nil, .null?: return [ResourceSelector()]
+        case nil, .null?:
+            guard kind == .subfunction else { return [ResourceSelector()] }
+            return selector(.object([:]), kind, place).map { [$0] }
         case .object?: return value.flatMap { selector($0, kind, place) }.map { [$0] }
         case .array(let list)? where !list.isEmpty:
             var selectors: [ResourceSelector] = []
@@ -111,10 +111,26 @@ struct ResourceListReader {
         selector.pKeys = strings(members["pKeys"], "\(place).pKeys")
         selector.profiles = strings(members["ddpProfiles"], "\(place).ddpProfiles")
         selector.isRDMA = bool(members["isRdma"], "\(place).isRdma") ?? false
+        if kind == .subfunction {
+            let types = strings(members["auxTypes"], "\(place).auxTypes") ?? []
+            guard types.contains("sf") else {
+                tell(place, "auxTypes is to be [\"sf\"]; the resource is left out")
+                return nil
+            }
+            for type in types where type != "sf" {
+                tell("\(place).auxTypes", "\"\(type.prefix(100))\" is not sf; it selects nothing")
+            }
+        }
         selector.needsVhostNet = bool(members["needVhostNet"], "\(place).needVhostNet") ?? false
-        if let vdpa = string(members["vdpaType"], "\(place).vdpaType"), !vdpa.isEmpty {
-            tell("\(place).vdpaType", "vDPA devices are not given out here; the resource is left out")
-            return nil
+        if let type = string(members["vdpaType"], "\(place).vdpaType"), !type.isEmpty {
+            guard !selector.isRDMA else {
+                tell(place, "a device is selected by isRdma or by vdpaType, not by both; the resource is left out")
+                return nil
+            }
+            if VDPADevice.Use(rawValue: type) == nil {
+                tell("\(place).vdpaType", "\"\(type.prefix(100))\" is not vhost or virtio; it selects nothing")
+            }
+            selector.vdpaType = type
         }
         return selector
     }

@@ -17,16 +17,20 @@ struct ResourceSelector: Sendable, Hashable {
     var linkTypes: [String]?
     var pKeys: [String]?
     var profiles: [String]?
+    var vdpaType: String?
     var isRDMA = false
     var needsVhostNet = false
 
     /// The keys of a kind of devices.
     static func keys(of kind: ResourceList.Kind) -> [String] {
-        let all = ["vendors", "devices", "drivers", "pciAddresses", "acpiIndexes"]
-        guard kind == .network else { return all }
-        return all + [
-            "pfNames", "rootDevices", "linkTypes", "ddpProfiles", "pKeys", "isRdma", "vdpaType", "needVhostNet",
-        ]
+        let all = ["vendors", "devices", "drivers"]
+        let functions = ["pciAddresses", "acpiIndexes"]
+        let netdevs = ["pfNames", "rootDevices", "linkTypes", "isRdma", "needVhostNet"]
+        switch kind {
+        case .accelerator: return all + functions
+        case .network: return all + functions + netdevs + ["ddpProfiles", "pKeys", "vdpaType"]
+        case .subfunction: return all + netdevs + ["auxTypes"]
+        }
     }
 
     /// VFs of a port: `ens1f0#0-3,6`; all of them without `#`.
@@ -52,35 +56,49 @@ struct ResourceSelector: Sendable, Hashable {
     }
 
     /// Whether a function is selected. All ranges of one port count, in one entry or in several.
-    func agrees(_ member: Pool.Member, files: any FileTree, packages: FirmwarePackages?) -> Bool {
+    func agrees(_ member: Pool.Member, on node: NodeFacts) -> Bool {
         let function = member.function
-        func isOne<Value: Equatable>(of list: [Value]?, _ value: Value?) -> Bool {
-            guard let list else { return true }
-            return value.map(list.contains) ?? false
-        }
-        return isOne(of: vendors, function.pci.model.vendor) && isOne(of: devices, function.pci.model.device)
-            && isOne(of: drivers, function.pci.driver) && isOne(of: addresses, function.pci.address)
-            && isOne(of: acpiIndexes, function.pci.acpiIndex.map { "\($0)" }) && agreesPort(member)
-            && isOne(of: linkTypes, Self.linkType(member)) && agreesFiles(function.pci.address, files)
-            && (profiles == nil || isOne(of: profiles, packages?.package(of: member)))
+        return agreesModel(function) && isOne(of: addresses, function.pci.address)
+            && isOne(of: acpiIndexes, function.pci.acpiIndex.map { "\($0)" })
+            && agreesPort(member.port ?? function, index: function.index)
+            && isOne(of: linkTypes, Self.linkType(member.function.link ?? member.port?.link))
+            && agreesFiles(PCIReader.path(function.pci.address), node.files)
+            && (profiles == nil || isOne(of: profiles, node.packages?.package(of: member)))
+            && (vdpaType == nil || node.vdpaDevices[function.pci.address]?.first?.use?.rawValue == vdpaType)
     }
 
-    private func agreesPort(_ member: Pool.Member) -> Bool {
-        let port = member.port ?? member.function
+    /// Whether a subfunction is selected: model and driver are those of the function that it is of, and the numbers that of a
+    /// port are selected by are its own.
+    func agrees(_ subfunction: NodeSubfunction, on node: NodeFacts) -> Bool {
+        agreesModel(subfunction.parent) && agreesPort(subfunction.parent, index: subfunction.subfunction.number)
+            && isOne(of: linkTypes, Self.linkType(subfunction.link ?? subfunction.parent.link))
+            && agreesFiles(subfunction.subfunction.path, node.files)
+    }
+
+    private func isOne<Value: Equatable>(of list: [Value]?, _ value: Value?) -> Bool {
+        guard let list else { return true }
+        return value.map(list.contains) ?? false
+    }
+
+    private func agreesModel(_ function: Function) -> Bool {
+        isOne(of: vendors, function.pci.model.vendor) && isOne(of: devices, function.pci.model.device)
+            && isOne(of: drivers, function.pci.driver)
+    }
+
+    private func agreesPort(_ port: Function, index: Int?) -> Bool {
         let names = ([port.link?.name].compactMap(\.self) + (port.link?.alternativeNames ?? [])).map { $0.lowercased() }
-        let index = member.function.index
         let byName = ports?.contains { names.contains($0.name.lowercased()) && $0.agrees(index) }
         let byAddress = rootDevices?.contains { PCIAddress($0.name) == port.pci.address && $0.agrees(index) }
         return byName ?? true && byAddress ?? true
     }
 
-    /// Of the VF's netdev, or of its port's where it has none.
-    private static func linkType(_ member: Pool.Member) -> String? {
-        (member.function.link ?? member.port?.link)?.address.map { $0.bytes.count == 20 ? "infiniband" : "ether" }
+    /// Of the device's netdev, or of its port's where it has none.
+    private static func linkType(_ link: Link?) -> String? {
+        link?.address.map { $0.bytes.count == 20 ? "infiniband" : "ether" }
     }
 
-    private func agreesFiles(_ address: PCIAddress, _ files: any FileTree) -> Bool {
-        let path = PCIReader.path(address)
+    /// What only the files below a device's folder tell.
+    private func agreesFiles(_ path: String, _ files: any FileTree) -> Bool {
         if isRDMA || pKeys != nil {
             // The folder stays while the device is in a pod's namespace, and looks empty from here.
             guard let devices = (try? files.entries("\(path)/infiniband")) ?? nil else { return false }
