@@ -55,7 +55,7 @@ struct FunctionCare: Sendable {
                 let change = VirtualFunctionChange(index: index, settings: wanted.filled(from: baseline))
                 let differences = SettingsWriter.differing([change], from: reports)
                 // A driver that runs in the host takes an administrative MAC only when it is bound anew.
-                isReloaded = try differences.contains { $0.settings.mac != nil } && !hasVDPA(function)
+                isReloaded = try differences.contains { $0.settings.mac != nil } && !isVDPAAlone(function)
                 if !differences.isEmpty { try set(change, link, member, .unprepared) }
             } else if !wanted.isEmpty {
                 throw noPlace(member, .unprepared)
@@ -109,9 +109,9 @@ struct FunctionCare: Sendable {
             guard place(member) != nil || !hadSettings && member.policy.isEmpty else {
                 throw noPlace(member, .unclean)
             }
-            // A tenant who had the vDPA device alone has not touched the function, and the kernel has reset that when it was
-            // closed (drivers/vhost/vdpa.c).
-            if try !hasVDPA(function) { try reset(function, of: member) }
+            // A tenant of the vDPA device has not touched the function, and the kernel has reset that device when it was closed
+            // (drivers/vhost/vdpa.c).
+            if try !isVDPAAlone(function) { try reset(function, of: member) }
             try restoreSettings(member)
             let driver =
                 member.driver
@@ -134,9 +134,13 @@ struct FunctionCare: Sendable {
         try write("\(path)/reset", "1", "reset \(function.address)")
     }
 
-    /// A vDPA device goes with its function's driver, and nobody would make it again.
-    private func hasVDPA(_ function: PCIFunction) throws -> Bool {
-        try VDPADevice.all(kernel.files)[function.address] != nil
+    /// Whether a function is used through its vDPA device and nothing else. That goes with its driver, and nobody would make it
+    /// again; who has had a netdev or an RDMA device of the function may have left something behind all the same.
+    private func isVDPAAlone(_ function: PCIFunction) throws -> Bool {
+        guard try VDPADevice.all(kernel.files)[function.address] != nil else { return false }
+        let path = PCIReader.path(function.address)
+        // The folder stays while its netdev is in another namespace.
+        return try kernel.files.entries("\(path)/net") == nil && kernel.files.entries("\(path)/infiniband") == nil
     }
 
     /// Takes a function's driver away, and with it its netdev, wherever that is. One that is with VFIO stays there.
@@ -147,7 +151,7 @@ struct FunctionCare: Sendable {
     }
 
     private func takeDriver(of function: PCIFunction) throws {
-        guard let driver = function.driver, !function.isBoundToVFIO, try !hasVDPA(function) else { return }
+        guard let driver = function.driver, !function.isBoundToVFIO, try !isVDPAAlone(function) else { return }
         try rememberSerial(of: function)
         try write("/sys/bus/pci/drivers/\(driver)/unbind", "\(function.address)", "unbind \(function.address)")
     }

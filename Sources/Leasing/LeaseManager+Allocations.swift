@@ -15,6 +15,8 @@ extension LeaseManager {
     public func allocate(
         _ address: PCIAddress, for consumer: Consumer, actor: String
     ) async throws(LeasingError) -> Lease {
+        // A pod's interface may just be on its way.
+        if let lease = lease(at: address) { await settle(lease.id) }
         if let lease = lease(at: address), lease.returnsTo == consumer, lease.state == .active {
             // Which pod it is for now the kubelet has yet to say.
             let kept = try await update(lease) { lease in

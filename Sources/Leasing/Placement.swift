@@ -246,7 +246,7 @@ public struct Placement {
             .exhausted, "\(name) has \(fits) that would do, \(wanted); nothing was leased", details: details,
             remedy: members.isEmpty
                 ? "the pool has no function on this host: sluice plan tells whether its VFs exist; "
-                    + "under passthrough only what has driver: vfio-pci is given out"
+                    + "under passthrough only what has driver: vfio-pci or vp-vdpa is given out"
                 : free.isEmpty
                     ? "release a lease, or add functions to the pool in the host file"
                     : "ask for \(free.count), or add functions of another port to the pool in the host file")

@@ -159,12 +159,12 @@ public struct PoolSet: Sendable {
         }
     }
 
-    /// What VFIO has is to be passed through. A driver that is named for a network device is there for one who uses it as that
-    /// driver lets it, such as through vDPA; the kernel's own one means that the host has it back.
+    /// What VFIO has is to be passed through, and of what a driver for vDPA has, such as `vp-vdpa`, the vDPA device. With any other
+    /// driver the host has it.
     private static func isLeased(_ function: Function, _ driver: DeclaredDriver) -> Bool {
         switch driver {
         case .vfio: true
-        case .kernel(let name): name != nil && function.pci.classCode.isNetwork
+        case .kernel(let name): name?.hasSuffix("-vdpa") ?? false && function.pci.classCode.isNetwork
         }
     }
 

@@ -1,4 +1,5 @@
 import HostFile
+import KubeletAPI
 import Netlink
 import PCI
 import SRIOV
@@ -151,9 +152,14 @@ struct ResourceListTests {
             #"{"resourceName":"r","deviceType":"auxNetDevice","selectors":{"auxTypes":["sf"]\#(selectors)}}"#)
         #expect(list.findings.isEmpty, "\(list.findings)")
         let node = NodeFacts(of: host, files: files)
-        let resource = try #require(
+        var resource = try #require(
             NodeResources.all(of: try pools(), and: list, leases: [], on: node).resources.first)
         #expect(resource.ids == names)
+        // What is said besides is by the address of the function that they are of.
+        resource.additionalInfo = ["\(host.physicalFunctions[2].pci.address)": ["key": "value"]]
+        let told = ContainerDevices(resource: resource, devices: names.map { ($0, DeviceNodes()) }).response
+        let extra = (told.envs["PCIDEVICE_INTEL_COM_R_INFO"] ?? "").ranges(of: #""extraInfo":{"key":"value"}"#).count
+        #expect(extra == names.count { $0 == "m.sf.4" }, "\(told.envs)")
         // One without a driver is not to be given.
         let healthy = names.filter { $0 != "m.sf.3" }
         #expect(resource.devices([:]).filter { $0.problem == nil }.map(\.id) == healthy)

@@ -41,7 +41,7 @@ extension LabSuite {
 
         @Test(
             "A pod's VF: listed, allocated, taken by its interface, given back, and the next pod's after a reset",
-            arguments: [FakeKubelet.Discovery.registry, .register])
+            arguments: Lab.isSoak ? [FakeKubelet.Discovery.registry, .register] : [.registry])
         func allocated(_ discovery: FakeKubelet.Discovery) async throws {
             let agent = try agent()
             let kubelet = FakeKubelet(in: folder, discovery)

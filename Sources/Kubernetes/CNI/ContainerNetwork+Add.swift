@@ -144,7 +144,7 @@ extension ContainerNetwork {
         let files = kernel.files
         do {
             try await offLoop.run {
-                let nodes = try DeviceNodes(of: lease.address, .init(rdma: true, vdpa: true), files: files)
+                let nodes = try DeviceNodes(of: lease.address, .init(rdma: true), files: files)
                 try DeviceInfo(member, nodes).write(to: path)
             }
         } catch {

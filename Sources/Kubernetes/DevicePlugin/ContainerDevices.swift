@@ -69,7 +69,10 @@ struct ContainerDevices {
             if let vhostNet = nodes.vhostNet, let tun = nodes.tun {
                 parts["vhost"] = ["net-mount": vhostNet, "tun-mount": tun]
             }
-            let extra = (resource.additionalInfo["*"] ?? [:]).merging(resource.additionalInfo[id] ?? [:]) { $1 }
+            // Of a subfunction it is what is given for its function.
+            let parent = resource.subfunctions.first { $0.id == id }.map { "\($0.parent.pci.address)" }
+            let own = resource.additionalInfo[parent ?? id] ?? [:]
+            let extra = (resource.additionalInfo["*"] ?? [:]).merging(own) { $1 }
             if !extra.isEmpty { parts["extraInfo"] = extra }
             all[id] = parts
         }
