@@ -143,15 +143,16 @@ struct FunctionCare: Sendable {
         return try kernel.files.entries("\(path)/net") == nil && kernel.files.entries("\(path)/infiniband") == nil
     }
 
-    /// Takes a function's driver away, and with it its netdev, wherever that is. One that is with VFIO stays there.
+    /// Takes a function's driver away, and with it its netdev, wherever that is. One that is with VFIO stays there, and one
+    /// that is used through its vDPA device alone.
     func takeDriver(_ member: Pool.Member) throws(LeasingError) {
         try describingErrors(member, .unclean) {
-            if let function = try current(member) { try takeDriver(of: function) }
+            if let function = try current(member), try !isVDPAAlone(function) { try takeDriver(of: function) }
         }
     }
 
     private func takeDriver(of function: PCIFunction) throws {
-        guard let driver = function.driver, !function.isBoundToVFIO, try !isVDPAAlone(function) else { return }
+        guard let driver = function.driver, !function.isBoundToVFIO else { return }
         try rememberSerial(of: function)
         try write("/sys/bus/pci/drivers/\(driver)/unbind", "\(function.address)", "unbind \(function.address)")
     }

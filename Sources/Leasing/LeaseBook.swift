@@ -95,16 +95,23 @@ struct LeaseBook: Sendable {
         return other
     }
 
+    /// The lease of the function that a request names, which may make way for it; nil when there is none, or none may.
+    func lease(inTheWayOf request: LeaseRequest) -> String? {
+        guard request.takesFrom != nil, let member = request.function.flatMap({ pools.member(at: $0) }) else {
+            return nil
+        }
+        return open[member.identity]
+    }
+
     /// The lease that makes way for a request, which owns it.
     mutating func clearWay(for request: LeaseRequest, owning own: String?) -> Lease? {
-        guard let own, let kind = request.takesFrom, let address = request.function,
-            let member = pools.member(at: address),
-            open[member.identity] == own, let lease = leases[own], lease.state == .active,
-            lease.consumer.kind == kind,
+        guard let own, own == lease(inTheWayOf: request), let lease = leases[own], lease.state == .active,
+            lease.consumer.kind == request.takesFrom,
             // Another pod's is not taken, whatever a network's configuration says.
-            lease.pod == nil || request.pod == nil || lease.pod == request.pod || request.consumer.kind == kind
+            lease.pod == nil || request.pod == nil || lease.pod == request.pod
+                || request.consumer.kind == request.takesFrom
         else { return nil }
-        open[member.identity] = nil
+        open[lease.function] = nil
         return lease
     }
 

@@ -165,12 +165,7 @@ public final class LeaseManager: Sendable {
     /// The lease that may make way for a request, when nobody else changes it any more: whoever does may be about to give it
     /// back, or to write something down. It is to be disowned, unless another takes its place. nil when there is none.
     func ownLease(inTheWayOf request: LeaseRequest) async -> String? {
-        guard request.takesFrom != nil else { return nil }
-        func current() -> String? {
-            state.withLock { book in
-                request.function.flatMap { book.pools.member(at: $0) }.flatMap { book.open[$0.identity] }
-            }
-        }
+        func current() -> String? { state.withLock { $0.lease(inTheWayOf: request) } }
         while let id = current() {
             await own(id)
             if current() == id { return id }

@@ -120,9 +120,8 @@ struct HolderScanner {
                 nodes["/dev/\(device)", default: []].append(function.address)
             }
         }
-        // Without vDPA devices this is one look at a folder that is not there.
         let vdpaDevices = (try? VDPADevice.all(kernel.files)) ?? [:]
-        for function in vdpaDevices.isEmpty ? [] : functions {
+        for function in functions {
             for node in vdpaDevices[function.address]?.compactMap(\.node) ?? [] {
                 nodes[node, default: []].append(function.address)
             }

@@ -132,5 +132,3 @@ struct DevicePluginTests {
         #expect(thrown?.description.contains(error) ?? false, "\(thrown?.description ?? "")")
     }
 }
-
-/// A few files of /sys.

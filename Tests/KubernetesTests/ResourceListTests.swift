@@ -33,11 +33,19 @@ struct ResourceListTests {
         try ResourceList("{\"resourceList\":[\(resources)]}", prefix: "intel.com")
     }
 
+    /// What is known of the lab beside its functions.
+    private func facts(
+        _ list: ResourceList, _ files: any FileTree, _ packages: FirmwarePackages? = nil
+    ) throws -> NodeFacts {
+        NodeFacts(
+            of: try HostReader(kernel: FakeKernel.lab()).read(), for: list, files: files, packages: packages)
+    }
+
     /// The VFs that a selector has, by name.
     private func selected(_ selectors: String, _ members: String = "") throws -> [String] {
         let list = try list("{\"resourceName\":\"r\"\(members),\"selectors\":\(selectors)}")
-        let (resources, _) = NodeResources.all(
-            of: try pools(), and: list, leases: [], on: NodeFacts(files: FakeKernel.lab().files))
+        let (resources, _) = try NodeResources.all(
+            of: try pools(), and: list, leases: [], on: facts(list, FakeKernel.lab().files))
         return resources.flatMap(\.members).map(\.function.name)
     }
 
@@ -84,7 +92,7 @@ struct ResourceListTests {
         )
         func counts() throws -> [Int] {
             try NodeResources.all(
-                of: pools(), and: list, leases: [], on: NodeFacts(files: kernel.files, packages: packages)
+                of: pools(), and: list, leases: [], on: facts(list, kernel.files, packages)
             )
             .resources.map(\.members.count)
         }
@@ -114,7 +122,7 @@ struct ResourceListTests {
         }
         // Of a subfunction it is none of its function's.
         files.links["/sys/bus/vdpa/devices/far"] = "../../../devices/pci0000:40/\(members[3].id)/mlx5_core.sf.2/far"
-        let resources = NodeResources.all(of: try pools(), and: list, leases: [], on: NodeFacts(files: files)).resources
+        let resources = try NodeResources.all(of: pools(), and: list, leases: [], on: facts(list, files)).resources
         let selected = ["vhost": [members[0].id], "virtio": [members[1].id]][type] ?? []
         #expect(resources.map(\.ids) == [selected, members.map(\.id).filter { !selected.contains($0) }])
         let nodes = try selected.map { try resources[0].nodes(of: $0, files: files) }
@@ -151,7 +159,7 @@ struct ResourceListTests {
         let list = try list(
             #"{"resourceName":"r","deviceType":"auxNetDevice","selectors":{"auxTypes":["sf"]\#(selectors)}}"#)
         #expect(list.findings.isEmpty, "\(list.findings)")
-        let node = NodeFacts(of: host, files: files)
+        let node = NodeFacts(of: host, for: list, files: files)
         var resource = try #require(
             NodeResources.all(of: try pools(), and: list, leases: [], on: node).resources.first)
         #expect(resource.ids == names)
@@ -172,8 +180,8 @@ struct ResourceListTests {
         let list = try list(
             #"{"resourceName":"a","selectors":{"pfNames":["ens10#0"]}},{"resourceName":"b","resourcePrefix":"example.com"}"#
         )
-        let (resources, findings) = NodeResources.all(
-            of: try pools(), and: list, leases: [], on: NodeFacts(files: FakeKernel.lab().files))
+        let (resources, findings) = try NodeResources.all(
+            of: try pools(), and: list, leases: [], on: facts(list, FakeKernel.lab().files))
         #expect(resources.map { "\($0.name) \($0.members.count)" } == ["intel.com/a 1", "example.com/b 5"])
         #expect(findings.isEmpty)
     }
@@ -189,15 +197,15 @@ struct ResourceListTests {
         let list = try list(
             #"{"resourceName":"a","selectors":{"pfNames":["ens10"]}},{"resourceName":"b","selectors":{"drivers":["none"]}}"#
         )
-        func counts() -> [Int] {
-            NodeResources.all(of: pools, and: list, leases: [lease], on: NodeFacts(files: FakeKernel.lab().files))
+        func counts() throws -> [Int] {
+            try NodeResources.all(of: pools, and: list, leases: [lease], on: facts(list, FakeKernel.lab().files))
                 .resources
                 .map(\.members.count)
         }
-        #expect(counts() == [1, 1])
+        #expect(try counts() == [1, 1])
         lease.returnsTo = lease.consumer
         lease.consumer = Consumer(.namespace, "/run/netns/a", generation: 1)
-        #expect(counts() == [1, 1])
+        #expect(try counts() == [1, 1])
     }
 
     @Test("Everything beside the selectors is taken over")

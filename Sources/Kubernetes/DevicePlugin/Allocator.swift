@@ -55,12 +55,13 @@ struct Allocator: Sendable {
             return try await offLoop.run {
                 let specification = usesCDI ? try CDISpecification(of: resource, files: kernel.files) : nil
                 try specification?.write(for: resource)
-                for member in members {
-                    let nodes = try resource.nodes(of: member.id, files: kernel.files)
-                    try infoFiles.write(DeviceInfo(member, nodes), resource.name, member.id)
-                }
                 return try containers.map { ids in
                     let devices = try ids.map { ($0, try resource.nodes(of: $0, files: kernel.files)) }
+                    for (id, nodes) in devices {
+                        // No file tells of a subfunction.
+                        guard let member = members.first(where: { $0.id == id }) else { continue }
+                        try infoFiles.write(DeviceInfo(member, nodes), resource.name, id)
+                    }
                     return ContainerDevices(resource: resource, devices: devices, specification: specification)
                 }
             }
@@ -109,9 +110,10 @@ struct Allocator: Sendable {
         }
         var occupied: [FunctionIdentity: Placement.Occupation] = [:]
         for member in resource.members {
-            let id = "\(member.function.pci.address)"
             // What is to be among them counts as in use, so that others are spread or packed accordingly.
-            if !available.contains(id) || required.contains(id) { occupied[member.identity] = .maintained }
+            if !available.contains(member.id) || required.contains(member.id) {
+                occupied[member.identity] = .maintained
+            }
         }
         var request = LeaseRequest(pool: "\(resource.name)", consumer: resource.consumer)
         request.count = count - required.count
@@ -134,16 +136,18 @@ struct Allocator: Sendable {
         _ count: Int, of available: Set<String>, with required: [String], _ subfunctions: [NodeSubfunction]
     ) -> [String] {
         let rest = subfunctions.filter { available.contains($0.id) && !required.contains($0.id) }
-        let nodes = subfunctions.filter { required.isEmpty || required.contains($0.id) }.compactMap(
-            \.parent.pci.numaNode)
-        let near = Set(nodes).sorted().lazy.map { node in rest.filter { $0.parent.pci.numaNode == node } }
+        let nodes = nodes(required, among: subfunctions.map { ($0.id, $0.parent.pci.numaNode) })
+        let near = nodes.lazy.map { node in rest.filter { $0.parent.pci.numaNode == node } }
         return (near.first { $0.count >= count } ?? rest).prefix(count).map(\.id)
     }
 
     /// The NUMA nodes to try: of what must be among them, or all, by number.
     private static func nodes(_ required: [String], _ resource: NodeResource) -> [Int] {
         guard resource.hasTopology else { return [] }
-        let wanted = resource.members.filter { required.contains("\($0.function.pci.address)") }
-        return Set((required.isEmpty ? resource.members : wanted).compactMap(\.function.pci.numaNode)).sorted()
+        return nodes(required, among: resource.members.map { ($0.id, $0.function.pci.numaNode) })
+    }
+
+    private static func nodes(_ required: [String], among devices: [(id: String, node: Int?)]) -> [Int] {
+        Set(devices.filter { required.isEmpty || required.contains($0.id) }.compactMap(\.node)).sorted()
     }
 }

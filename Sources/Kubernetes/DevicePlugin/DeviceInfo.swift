@@ -39,17 +39,15 @@ struct DeviceInfo: Encodable {
     }
 
     init(_ member: Pool.Member, _ nodes: DeviceNodes) {
+        let port = member.port.map { "\($0.pci.address)" }
         if let device = nodes.vdpa, let use = device.use {
             type = "vdpa"
             vdpa = VDPA(
-                parentDevice: device.name, driver: use.rawValue, path: device.node,
-                pciAddress: "\(member.function.pci.address)",
-                pfPciAddress: member.port.map { "\($0.pci.address)" })
-            return
+                parentDevice: device.name, driver: use.rawValue, path: device.node, pciAddress: member.id,
+                pfPciAddress: port)
+        } else {
+            pci = PCI(pciAddress: member.id, pfPciAddress: port, rdmaDevice: nodes.rdmaDevice)
         }
-        pci = PCI(
-            pciAddress: "\(member.function.pci.address)", pfPciAddress: member.port.map { "\($0.pci.address)" },
-            rdmaDevice: nodes.rdmaDevice)
     }
 
     /// Writes it to a file; whoever reads that sees the whole of it. Throws when it cannot be written.

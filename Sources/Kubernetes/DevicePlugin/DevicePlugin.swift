@@ -178,7 +178,7 @@ public final class DevicePlugin: Sendable {
         let (list, told) = configuration.withLock { ($0.list, $0.told) }
         let (resources, findings) = NodeResources.all(
             of: manager.pools, and: list, leases: manager.leases,
-            on: NodeFacts(of: manager.observedHost, files: allocator.kernel.files, packages: packages))
+            on: NodeFacts(of: manager.observedHost, for: list, files: allocator.kernel.files, packages: packages))
         for finding in findings where !told.contains(finding) { logger.warning("\(finding)") }
         configuration.withLock { $0.told = Set(findings) }
         return resources

@@ -1,5 +1,4 @@
 public import Leasing
-internal import Netlink
 internal import PCI
 public import SRIOV
 
@@ -69,20 +68,6 @@ public struct NodeResource: Sendable {
 extension Pool.Member {
     /// What the kubelet knows it by.
     var id: String { "\(function.pci.address)" }
-}
-
-/// A subfunction of the node.
-struct NodeSubfunction: Sendable {
-    var subfunction: Subfunction
-    /// The function that it is of.
-    var parent: Function
-    /// Its netdev, while that is the host's.
-    var link: Link?
-    /// Whether a driver has it.
-    var isBound: Bool
-
-    /// What the kubelet knows it by.
-    var id: String { subfunction.name }
 }
 
 extension ResourceName {

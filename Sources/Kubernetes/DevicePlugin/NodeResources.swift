@@ -1,33 +1,6 @@
 internal import Leasing
-internal import Netlink
 internal import PCI
 internal import SRIOV
-
-/// What is known of a node beside its functions.
-struct NodeFacts: Sendable {
-    var files: any FileTree
-    var packages: FirmwarePackages?
-    /// By the functions that they are made of.
-    var vdpaDevices: [PCIAddress: [VDPADevice]]
-    var subfunctions: [NodeSubfunction] = []
-
-    /// What selectors ask for. A host whose sysfs does not tell its vDPA devices or subfunctions has none.
-    init(of host: Host? = nil, files: any FileTree, packages: FirmwarePackages? = nil) {
-        self.files = files
-        self.packages = packages
-        vdpaDevices = (try? VDPADevice.all(files)) ?? [:]
-        guard let host else { return }
-        for subfunction in (try? Subfunction.all(files)) ?? [] {
-            guard let parent = host[subfunction.parent] else { continue }
-            let netdevs = ((try? files.entries("\(subfunction.path)/net")) ?? nil) ?? []
-            let driver = (try? files.linkName("\(subfunction.path)/driver")) ?? nil
-            subfunctions.append(
-                NodeSubfunction(
-                    subfunction: subfunction, parent: parent, link: host.links.first { netdevs.contains($0.name) },
-                    isBound: driver != nil))
-        }
-    }
-}
 
 /// The node's resources: the pools for Kubernetes, and what a list selects of the functions that no pool has.
 enum NodeResources {

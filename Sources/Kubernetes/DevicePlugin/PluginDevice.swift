@@ -16,7 +16,7 @@ public struct PluginDevice: Sendable, Hashable {
 
     /// What a pool's function is to the kubelet.
     init(_ member: Pool.Member, _ occupation: Placement.Occupation?, of resource: Consumer, hasTopology: Bool) {
-        id = "\(member.function.pci.address)"
+        id = member.id
         problem = Self.problem(member, occupation, resource)
         numaNode = hasTopology ? member.function.pci.numaNode : nil
     }

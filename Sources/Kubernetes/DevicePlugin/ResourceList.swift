@@ -39,6 +39,12 @@ public struct ResourceList: Sendable, Hashable {
     /// Whether a selector asks for the packages that cards have loaded.
     var asksForPackages: Bool { resources.contains { $0.selectors.contains { $0.profiles != nil } } }
 
+    /// Whether a selector asks for vDPA devices.
+    var asksForVDPA: Bool { resources.contains { $0.selectors.contains { $0.vdpaType != nil } } }
+
+    /// Whether a resource is of subfunctions.
+    var asksForSubfunctions: Bool { resources.contains { $0.kind == .subfunction } }
+
     /// The longest file that is read, bytes: a ConfigMap's limit.
     public static let maximumBytes = 1 << 20
 

@@ -65,9 +65,7 @@ struct ResourceListReader {
     ) -> [ResourceSelector]? {
         switch value {
         // Without any it takes every device that no other has, as there.
-        case nil, .null?:
-            guard kind == .subfunction else { return [ResourceSelector()] }
-            return selector(.object([:]), kind, place).map { [$0] }
+        case nil, .null?: return selector(.object([:]), kind, place).map { [$0] }
         case .object?: return value.flatMap { selector($0, kind, place) }.map { [$0] }
         case .array(let list)? where !list.isEmpty:
             var selectors: [ResourceSelector] = []
