@@ -39,6 +39,30 @@ static inline int sluice_open_in_root(int root, const char *path, uint64_t flags
     return (int)syscall(SYS_openat2, root, path, &how, sizeof(how));
 }
 
+/// Starts a program with standard input and output of its own, which is killed when the thread that has started it ends.
+/// Returns its pid, or the negative errno. posix_spawn(3) knows no such bond.
+static inline int sluice_spawn_bound(
+    const char *program, char *const *arguments, char *const *environment, int input, int output) {
+    volatile int failure = 0;
+    pid_t parent = getpid();
+    // The child has its own descriptors and signals, and this memory until it has become the program.
+    pid_t child = vfork();
+    if (child < 0) return -errno;
+    if (child == 0) {
+        if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || dup2(input, 0) < 0 || dup2(output, 1) < 0) failure = errno;
+        // Whoever has ended before that is not told of.
+        if (getppid() != parent) failure = ESRCH;
+        // What is ignored here is not to be ignored there.
+        signal(SIGPIPE, SIG_DFL);
+        if (failure == 0) execve(program, arguments, environment);
+        if (failure == 0) failure = errno;
+        _exit(126);
+    }
+    if (failure == 0) return child;
+    while (waitpid(child, NULL, 0) < 0 && errno == EINTR) continue;
+    return -failure;
+}
+
 // MARK: - The writer
 
 /// One write that may block for ever: which file, and what to write with exactly one write(2).

@@ -209,6 +209,7 @@ private struct Builder {
         pool.spread = text(node["placement"]?["spread"]).flatMap { .init(rawValue: $0) } ?? .physicalFunction
         pool.leasesPerConsumer = integer(node["limits"]?["leasesPerConsumer"])
         pool.resource = text(node["resource"]).flatMap(ResourceName.init)
+        pool.deviceNodes = Set(list(node["deviceNodes"]).compactMap { text($0).flatMap { .init(rawValue: $0) } })
         return pool
     }
 
@@ -312,6 +313,9 @@ private struct Builder {
                 checker.report(place, "pool \(pool.name) is for \(pool.purpose), and resources are Kubernetes'")
             }
             guard let resource = pool.kubernetesResource else {
+                if let nodes = node["deviceNodes"] {
+                    checker.report(nodes, "pool \(pool.name) is no resource of Kubernetes, whose pods they are for")
+                }
                 if pool.purpose == "kubernetes", node["resource"] == nil {
                     checker.report(
                         place,

@@ -118,6 +118,9 @@ extension Schema {
             key: "resource", schema: .text(.resource),
             summary: "The resource that it is to Kubernetes; sluice.local/POOL when left out"),
         Field(
+            key: "deviceNodes", schema: .list(.choice(DeclaredPool.DeviceNode.allCases.map(\.rawValue))),
+            summary: "What Kubernetes' pods get beside the nodes of a function's driver"),
+        Field(
             key: "settings", schema: .mapping(settings.filter { $0.key != "mac" && !$0.key.hasSuffix("GUID") }),
             summary: "Settings of a lease"),
     ])

@@ -129,7 +129,7 @@ extension RouteNetlink {
         } catch  where error.errno == .fileExists {}
     }
 
-    /// The destinations and gateways of the routes by way of a link, in all tables.
+    /// The routes by way of a link, in all tables.
     public mutating func routes(byLink index: Int32) throws(NetlinkError) -> Set<LinkRoute> {
         var builder = MessageBuilder(type: UInt16(RTM_GETROUTE), flags: UInt16(NLM_F_DUMP))
         builder.append(UInt32(0))
@@ -140,20 +140,39 @@ extension RouteNetlink {
 }
 
 extension LinkRoute {
-    /// Reads an RTM_NEWROUTE message's destination and gateway; nil when it is not by way of the link.
+    /// Reads an RTM_NEWROUTE message; nil when it is not by way of the link.
     init?(_ payload: ByteReader, byLink index: Int32) {
         guard let family: UInt8 = payload.integer(), family == 2 || family == 10,
-            let length: UInt8 = payload.integer(at: 1), let body = payload.slice(12, payload.count - 12)
+            let length: UInt8 = payload.integer(at: 1), let table: UInt8 = payload.integer(at: 4),
+            let scope: UInt8 = payload.integer(at: 6), let body = payload.slice(12, payload.count - 12),
+            let hop = nextHops(body).last(where: { $0.link == index })
         else { return nil }
         let size = family == 10 ? 16 : 4
-        var destination = [UInt8](repeating: 0, count: size)
-        for attribute in body.attributes where attribute.type == 1 {  // RTA_DST
-            destination = Array(attribute.payload.bytes)
-        }
-        guard let hop = nextHops(body).last(where: { $0.link == index }),
-            let destination = IPPrefix(destination, length)
-        else { return nil }
+        let destination = body.attributes.first { $0.type == 1 }.map { Array($0.payload.bytes) }  // RTA_DST
+        guard let destination = IPPrefix(destination ?? [UInt8](repeating: 0, count: size), length) else { return nil }
         self.init(to: destination, by: hop.gateway.flatMap { IPPrefix($0, UInt8(size * 8)) })
+        (self.table, self.scope) = (UInt32(table), scope)
+        for attribute in body.attributes {
+            switch attribute.type {
+            case 6: priority = attribute.integer()  // RTA_PRIORITY
+            case 8:  // RTA_METRICS
+                for metric in attribute.payload.attributes where metric.type == 2 { mtu = metric.integer() }
+                for metric in attribute.payload.attributes where metric.type == 8 { advertisedMSS = metric.integer() }
+            case 15: self.table = attribute.integer() ?? self.table  // RTA_TABLE
+            default: break
+            }
+        }
+    }
+
+    /// Whether the kernel's route is this one, as far as this one says: what it leaves to the kernel may be anything, and
+    /// so may a zero, which the kernel takes for that.
+    public func isMet(by route: LinkRoute) -> Bool {
+        func agrees(_ wanted: UInt32?, _ found: UInt32?) -> Bool { wanted ?? 0 == 0 || wanted == found }
+        return route.destination == destination.network && route.gateway == gateway
+            && (route.table == (table ?? 0 == 0 ? 254 : table)) && agrees(mtu, route.mtu)
+            && agrees(advertisedMSS, route.advertisedMSS) && agrees(priority, route.priority)
+            // Of IPv6 the kernel keeps no scope.
+            && (destination.isIPv6 || agrees(scope.map(UInt32.init), route.scope.map(UInt32.init)))
     }
 }
 

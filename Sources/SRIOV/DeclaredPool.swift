@@ -19,6 +19,8 @@ public struct DeclaredPool: Sendable, Hashable {
     public var leasesPerConsumer: Int?
     /// The resource that it is to Kubernetes; nil where the host file names none.
     public var resource: ResourceName?
+    /// What pods get beside the nodes of a function's driver.
+    public var deviceNodes: Set<DeviceNode> = []
 
     /// How the NUMA node counts when a function is chosen.
     public enum NUMAPolicy: String, Sendable, Hashable, CaseIterable {
@@ -36,6 +38,16 @@ public struct DeclaredPool: Sendable, Hashable {
         case physicalFunction
         /// The PF with the largest part of its VFs in use comes first, so that others stay free as a whole.
         case pack
+    }
+
+    /// Nodes below /dev that pods get with a function of theirs.
+    public enum DeviceNode: String, Sendable, Hashable, CaseIterable {
+        /// Those of its RDMA device.
+        case rdma
+        /// That of its vDPA device.
+        case vdpa
+        /// `/dev/vhost-net` and `/dev/net/tun`.
+        case vhostNet
     }
 
     /// Some functions of a pool.

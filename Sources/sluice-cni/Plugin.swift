@@ -1,12 +1,19 @@
 internal import AgentWire
+internal import CLinux
 internal import Glibc
 
-/// Another CNI plugin, run with the environment of this one.
+/// Another CNI plugin, run with the environment of this one. It ends with this one, and after some time in any case: a
+/// runtime waits for both.
 enum Plugin {
     /// The variable by which a program knows that it was started here.
     static let mark = "SLUICE_CNI_DELEGATED"
+    /// How long a plugin may take, milliseconds; dhcp tries for about a minute.
+    private static let patience: Int64 = 90_000
+    /// The longest output that is read, bytes.
+    private static let outputLimit = 1 << 20
 
-    /// Runs a plugin of some folders; what it has printed, and its exit status. 127 is one that is not there.
+    /// Runs a plugin of some folders; what it has printed, and its exit status. 127 is one that is not there, 126 one that
+    /// cannot be run, 124 one that took too long.
     static func run(_ name: String, input: String, path: String) -> (output: String, status: Int32) {
         // A name and no path: a configuration must not name any program of the host.
         guard !name.isEmpty, !name.utf8.contains(UInt8(ascii: "/")) else { return ("\(name) is no plugin's name", 127) }
@@ -16,40 +23,68 @@ enum Plugin {
         var (toPlugin, fromPlugin): ([Int32], [Int32]) = ([-1, -1], [-1, -1])
         guard pipe(&toPlugin) == 0, pipe(&fromPlugin) == 0 else { return ("no pipe to \(name) can be made", 126) }
         for end in toPlugin + fromPlugin { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
-        var actions = posix_spawn_file_actions_t()
-        posix_spawn_file_actions_init(&actions)
-        defer { posix_spawn_file_actions_destroy(&actions) }
-        posix_spawn_file_actions_adddup2(&actions, toPlugin[0], 0)
-        posix_spawn_file_actions_adddup2(&actions, fromPlugin[1], 1)
-        var attributes = posix_spawnattr_t()
-        posix_spawnattr_init(&attributes)
-        defer { posix_spawnattr_destroy(&attributes) }
-        // What is ignored here is not to be ignored there.
-        var signals = sigset_t()
-        sigemptyset(&signals)
-        sigaddset(&signals, SIGPIPE)
-        posix_spawnattr_setsigdefault(&attributes, &signals)
-        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGDEF))
+        defer { close(fromPlugin[0]) }
         setenv(mark, "1", 1)
         defer { unsetenv(mark) }
-        var pid = pid_t()
         let arguments: [UnsafeMutablePointer<CChar>?] = [strdup(program), nil]
         defer { free(arguments[0]) }
-        let failure = posix_spawn(&pid, program, &actions, &attributes, arguments, environ)
+        let pid = sluice_spawn_bound(program, arguments, environ, toPlugin[0], fromPlugin[1])
         close(toPlugin[0])
         close(fromPlugin[1])
-        guard failure == 0 else {
+        guard pid > 0 else {
             close(toPlugin[1])
-            close(fromPlugin[0])
-            return ("\(program) cannot be run: \(String(cString: strerror(failure)))", 126)
+            return ("\(program) cannot be run: \(String(cString: strerror(-pid)))", 126)
         }
-        // A configuration fits into a pipe, or the plugin reads while it is written.
-        _ = writeAll(toPlugin[1], Array(input.utf8))
-        close(toPlugin[1])
-        let output = readAll(fromPlugin[0], limit: 1 << 20)
-        close(fromPlugin[0])
+        let output = exchange(pid, Array(input.utf8), toPlugin[1], fromPlugin[0])
+        if output == nil { kill(pid, SIGKILL) }
         var status: Int32 = 0
         while waitpid(pid, &status, 0) < 0, errno == EINTR {}
+        guard let output else { return ("\(name) has not ended within \(patience / 1000) s, and was killed", 124) }
         return (output, status & 0x7f == 0 ? status >> 8 & 0xff : 128 + status & 0x7f)
+    }
+
+    /// Writes a plugin's input and reads its output until it has ended, also when somebody whom it has left behind keeps the
+    /// output open; nil when that takes too long. Closes the input.
+    private static func exchange(_ pid: Int32, _ input: [UInt8], _ to: Int32, _ from: Int32) -> String? {
+        // Before Linux 5.3 there is none: then its output's end has to do.
+        let process = sluice_pidfd_open(pid)
+        defer { if process >= 0 { close(process) } }
+        // A plugin that does not read must not keep its end from being seen.
+        _ = fcntl(to, F_SETFL, O_NONBLOCK)
+        var (rest, output) = (input[...], [UInt8]())
+        var buffer = [UInt8](repeating: 0, count: 64 << 10)
+        var waits = [to, from, process].map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
+        waits[0].events = Int16(POLLOUT)
+        defer { if waits[0].fd >= 0 { close(to) } }
+        let end = milliseconds() + patience
+        // One that has closed its output may be at work still.
+        while waits[1].fd >= 0 || waits[2].fd >= 0 {
+            let left = end - milliseconds()
+            guard left > 0 else { return nil }
+            guard poll(&waits, nfds_t(waits.count), Int32(left)) > 0 else { continue }
+            if waits[0].revents != 0 {
+                let count = rest.withUnsafeBytes { write(to, $0.baseAddress, $0.count) }
+                if count > 0 { rest = rest.dropFirst(count) }
+                if rest.isEmpty || count < 0 && errno != EAGAIN && errno != EINTR {
+                    close(to)
+                    waits[0].fd = -1
+                }
+            }
+            if waits[1].revents != 0 {
+                let count = read(from, &buffer, buffer.count)
+                if count > 0, output.count < outputLimit { output += buffer[..<count] }
+                if count == 0 || count < 0 && errno != EINTR { waits[1].fd = -1 }
+            } else if waits[2].revents != 0 {
+                break
+            }
+        }
+        return String(decoding: output, as: UTF8.self)
+    }
+
+    /// Time that only goes forward.
+    private static func milliseconds() -> Int64 {
+        var time = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &time)
+        return Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000
     }
 }

@@ -112,7 +112,9 @@ struct DevicePluginTests {
             ("for: libvirt, resource: example.com/a", "resources are Kubernetes'"),
             ("for: kubernetes, resource: a", "a resource of Kubernetes"),
             ("for: kubernetes, resource: example.com/other", "is pool other's already"),
-            ("resource: example.com/a", nil), ("for: kubernetes", nil),
+            ("for: libvirt, deviceNodes: [rdma]", "is no resource of Kubernetes"),
+            ("for: kubernetes, deviceNodes: [uverbs]", "vhostNet"),
+            ("resource: example.com/a", nil), ("for: kubernetes, deviceNodes: [rdma, vdpa, vhostNet]", nil),
         ])
     func hostFile(_ members: String, _ error: String?) throws {
         let text = """

@@ -167,6 +167,77 @@ extension LabSuite {
             _ = try agent.stop()
         }
 
+        @Test(
+            "A plugin for addresses ends with the one that runs it, and after its time; what it leaves behind is not waited for"
+        )
+        func ended() throws {
+            let agent = try AgentProcess(PodHost.file)
+            try Lab.settle()
+            let device = try #require(try PodHost.functions().first)
+            let pod = try Pod("ended")
+            let mark = "/tmp/cni-plugins/pid"
+            func configuration(_ name: String, _ add: String) throws -> String {
+                try Lab.run(["rm", "-f", mark])
+                try plugin(name, ["ADD": add])
+                return try Pod.configuration(["deviceID": "\(device)", "ipam": ["type": name]])
+            }
+            let slow = try configuration("slow", "echo $$ >\(mark); exec sleep 600")
+            let running = try Pod.start("ADD", slow, container: "container-ended", netns: pod.path)
+            try Lab.wait(for: "the plugin") { try LiveFileTree().text(mark)?.isEmpty == false }
+            running.kill(SIGKILL)
+            _ = try running.finish()
+            let pid = try #require(try LiveFileTree().text(mark))
+            try Lab.wait(for: "its end") { try LiveFileTree().entries("/proc/\(pid)/task") == nil }
+            try pod.delete(slow)
+            // Somebody who keeps its output open; the address is there all the same.
+            let forked = try configuration("forked", "sleep 600 & echo $! >\(mark); echo '\(address)'")
+            #expect(try pod.add(forked).address == "10.7.0.9/24")
+            let child = try #require(try LiveFileTree().text(mark))
+            try Lab.run(["kill", child])
+            try pod.delete(forked)
+            if Lab.isSoak {
+                // It closes its output, and goes on.
+                let reply = try pod.call("ADD", try configuration("closed", "exec >&-; exec sleep 600"))
+                #expect(reply.status == 1 && reply.text.contains("within 90 s"), "\(reply)")
+                try pod.delete(slow)
+            }
+            try PodHost.expectClean()
+            _ = try agent.stop()
+        }
+
+        @Test("CHECK compares the MTU, and of routes all that the result says of them")
+        func checked() throws {
+            let agent = try AgentProcess(PodHost.file)
+            try Lab.settle()
+            let device = try #require(try PodHost.functions().first)
+            let result = """
+                {"cniVersion":"1.1.0","ips":[{"address":"10.7.0.9/24"}],"routes":[{"dst":"10.98.0.0/16"},\
+                {"dst":"10.97.0.0/16","gw":"10.7.0.1","mtu":1400,"advmss":1300,"priority":50},\
+                {"dst":"10.96.0.0/16","scope":253,"table":7}]}
+                """
+            try plugin("routes", ["ADD": "echo '\(result)'"])
+            let configuration = try Pod.configuration(
+                ["deviceID": "\(device)", "ipam": ["type": "routes"]], version: "1.1.0")
+            let pod = try Pod("routes")
+            let reply = try pod.add(configuration)
+            #expect(reply.interface["mtu"] as? Int == 1500, "\(reply.text)")
+            let (direct, table) = ("10.98.0.0/16 dev net1 scope link", "10.96.0.0/16 dev net1 scope link table 7")
+            let measured = "10.97.0.0/16 via 10.7.0.1 metric 50"
+            let replaced = "ip route replace \(measured) mtu 1400 advmss 1300"
+            try pod.expectChecked(
+                try Pod.adding(reply, to: configuration),
+                [
+                    ("ip link set net1 mtu 1400", "ip link set net1 mtu 1500", "MTU 1400"),
+                    ("ip route del \(direct)", "ip route add \(direct)", "10.98.0.0/16"),
+                    ("ip route replace \(measured) mtu 1300 advmss 1300", replaced, "10.97.0.0/16"),
+                    ("ip route replace \(measured) mtu 1400 advmss 1200", replaced, "10.97.0.0/16"),
+                    ("ip route del \(table)", "ip route add \(table)", "10.96.0.0/16"),
+                ])
+            try pod.delete(configuration)
+            try PodHost.expectClean()
+            _ = try agent.stop()
+        }
+
         @Test("Namespaces by a process, the host's own, and none; devices that are no pod's; what CHECK needs")
         func namespaces() throws {
             let file =

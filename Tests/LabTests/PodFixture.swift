@@ -114,6 +114,23 @@ final class Pod {
         try Command(["ip", "netns", "exec", name] + arguments).finish()
     }
 
+    /// Does damage in the container, which CHECK names with a word (none: it is no damage), and undoes it.
+    func expectChecked(
+        _ configuration: String, _ damages: [(damage: String, repair: String, word: String)],
+        _ location: SourceLocation = #_sourceLocation
+    ) throws {
+        #expect(try call("CHECK", configuration).status == 0, sourceLocation: location)
+        for (damage, repair, word) in damages {
+            #expect(try run("sh", "-c", damage).status == 0, "\(damage)", sourceLocation: location)
+            let told = try call("CHECK", configuration)
+            #expect(told.status == (word.isEmpty ? 0 : 1), "\(damage): \(told)", sourceLocation: location)
+            let isNamed = word.isEmpty || "\(told.object["msg"] ?? "")".contains(word)
+            #expect(isNamed, "\(damage): \(told)", sourceLocation: location)
+            #expect(try run("sh", "-c", repair).status == 0, "\(repair)", sourceLocation: location)
+            #expect(try call("CHECK", configuration).status == 0, "\(repair)", sourceLocation: location)
+        }
+    }
+
     func reaches(_ address: String) throws -> Bool { try run("ping", "-c", "1", "-W", "10", address).status == 0 }
 }
 

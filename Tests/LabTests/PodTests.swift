@@ -315,28 +315,17 @@ extension LabSuite {
             let configuration = try Pod.configuration(["deviceID": "\(addresses[0])", "vlan": 7])
             let reply = try pod.add(configuration)
             let checked = try Pod.adding(reply, to: configuration)
-            #expect(try pod.call("CHECK", checked).status == 0)
             let address = try #require(reply.address)
-            // What is done in the container, how it is undone, and what CHECK names.
             let route = "ip route replace 10.99.0.0/16 via 10.7.0.1"
-            let damages = [
-                ("ip link set net1 down", "ip link set net1 up; \(route)", "down"),
-                ("ip addr add 10.8.0.1/24 dev net1", "ip addr del 10.8.0.1/24 dev net1", ""),
-                ("ip addr del \(address) dev net1", "ip addr add \(address) dev net1; \(route)", address),
-                ("ip route del 10.99.0.0/16", route, "10.99.0.0/16"),
-                (
-                    "nsenter -t 1 -n ip link set ens10 vf 0 vlan 8", "nsenter -t 1 -n ip link set ens10 vf 0 vlan 7",
-                    "vlan"
-                ),
-            ]
-            for (damage, repair, word) in damages {
-                #expect(try pod.run("sh", "-c", damage).status == 0)
-                let told = try pod.call("CHECK", checked)
-                #expect(told.status == (word.isEmpty ? 0 : 1), "\(word): \(told)")
-                #expect(word.isEmpty || "\(told.object["msg"] ?? "")".contains(word), "\(word): \(told)")
-                #expect(try pod.run("sh", "-c", repair).status == 0)
-                #expect(try pod.call("CHECK", checked).status == 0, "\(word)")
-            }
+            let vlan = "nsenter -t 1 -n ip link set ens10 vf 0 vlan"
+            try pod.expectChecked(
+                checked,
+                [
+                    ("ip link set net1 down", "ip link set net1 up; \(route)", "down"),
+                    ("ip addr add 10.8.0.1/24 dev net1", "ip addr del 10.8.0.1/24 dev net1", ""),
+                    ("ip addr del \(address) dev net1", "ip addr add \(address) dev net1; \(route)", address),
+                    ("ip route del 10.99.0.0/16", route, "10.99.0.0/16"), ("\(vlan) 8", "\(vlan) 7", "vlan"),
+                ])
             // The namespace goes before DEL comes.
             let second = try Pod.configuration(["deviceID": "\(addresses[1])", "vlan": 9])
             _ = try gone.add(second)

@@ -23,7 +23,7 @@ extension ContainerNetwork {
         // In a chain the other interfaces' addresses are others' to check. The path may have another spelling.
         let index = previous.interfaces?.firstIndex { $0.name == name && !($0.sandbox ?? "").isEmpty }
         guard let index else { throw CNIError(.invalidConfiguration, "prevResult has no interface \(name)") }
-        let mac = previous.interfaces?[index].mac
+        let (mac, mtu) = (previous.interfaces?[index].mac, previous.interfaces?[index].mtu)
         let ips = (previous.ips ?? []).filter { $0.interface == index }
         // A route without a gateway goes by the first address's, which may be another interface's.
         let isAlone = ips.count == previous.ips?.count
@@ -43,6 +43,9 @@ extension ContainerNetwork {
                     .differs,
                     "the container's \(name) has the MAC address \(link.address?.description ?? "none"), not \(mac)")
             }
+            if let mtu, link.mtu != mtu {
+                throw CNIError(.differs, "the container's \(name) has the MTU \(link.mtu), not \(mtu)")
+            }
             let has = Set(try pod.addresses().filter { $0.link == link.index }.map(\.description))
             if let missing = wanted.first(where: { !has.contains($0.description) }) {
                 throw CNIError(.differs, "the container's \(name) has not the address \(missing)")
@@ -50,13 +53,13 @@ extension ContainerNetwork {
             // Those by way of other interfaces are others'.
             let routes = try pod.routes(byLink: link.index)
             let near = wanted.map(\.network)
-            for route in wantedRoutes
-            where route.gateway.map({ gateway in near.contains { $0.contains(gateway) } }) ?? false {
-                guard
-                    routes.contains(where: {
-                        $0.destination == route.destination.network && $0.gateway == route.gateway
-                    })
-                else { throw CNIError(.differs, "the container's \(name) has not the route to \(route.destination)") }
+            for route in wantedRoutes {
+                if let gateway = route.gateway, !near.contains(where: { $0.contains(gateway) }) { continue }
+                guard routes.contains(where: route.isMet) else {
+                    throw CNIError(
+                        .differs, "the container's \(name) has not the route to \(route.destination)",
+                        remedy: "ip route show table all dev \(name), in the container, says which it has")
+                }
             }
         }
         try await manager.verify(lease)

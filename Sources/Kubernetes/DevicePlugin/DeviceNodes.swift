@@ -1,4 +1,5 @@
 internal import PCI
+internal import SRIOV
 
 /// The nodes below /dev through which a container uses a function.
 struct DeviceNodes: Sendable {
@@ -36,6 +37,11 @@ struct DeviceNodes: Sendable {
 
         init(rdma: Bool = false, vdpa: Bool = false, vhostNet: Bool = false) {
             (self.rdma, self.vdpa, self.vhostNet) = (rdma, vdpa, vhostNet)
+        }
+
+        init(_ nodes: Set<DeclaredPool.DeviceNode>) {
+            self.init(
+                rdma: nodes.contains(.rdma), vdpa: nodes.contains(.vdpa), vhostNet: nodes.contains(.vhostNet))
         }
 
         init(_ selector: ResourceSelector) {

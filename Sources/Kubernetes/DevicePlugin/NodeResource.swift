@@ -26,6 +26,8 @@ public struct NodeResource: Sendable {
         members = pool.members
         hasTopology = pool.declared.numa != .ignore
         spread = pool.declared.spread
+        let needs = DeviceNodes.Needs(pool.declared.deviceNodes)
+        for member in members { self.needs[member.id] = needs }
     }
 
     /// What a list's resource has of some functions.
