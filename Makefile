@@ -32,7 +32,7 @@ run: setup ## apply an example in the lab, or list and plan on this machine's ow
 test: setup ## run all tests: here, and in the lab on a real kernel
 	@lab/lab build netdevsim & lab=$$!; $(SWIFT_BUILD) --build-tests || { kill $$lab; exit 1; }; wait $$lab && scripts/test
 
-soak: setup ## run the tests that take long, in the lab (an hour)
+soak: setup ## run the tests that take long, in the lab (two hours)
 	@$(SWIFT_BUILD) --build-tests && scripts/test soak
 
 lab-shell: build ## a shell on the lab's kernel, with sluice on PATH

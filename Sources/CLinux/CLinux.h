@@ -39,8 +39,8 @@ static inline int sluice_open_in_root(int root, const char *path, uint64_t flags
     return (int)syscall(SYS_openat2, root, path, &how, sizeof(how));
 }
 
-/// Starts a program with standard input and output of its own, which is killed when the thread that has started it ends.
-/// Returns its pid, or the negative errno. posix_spawn(3) knows no such bond.
+/// Starts a program with standard input and output of its own, which is killed when the thread that has started it ends, and
+/// is a process group. Returns its pid, or the negative errno. posix_spawn(3) knows no such bond.
 static inline int sluice_spawn_bound(
     const char *program, char *const *arguments, char *const *environment, int input, int output) {
     volatile int failure = 0;
@@ -49,7 +49,10 @@ static inline int sluice_spawn_bound(
     pid_t child = vfork();
     if (child < 0) return -errno;
     if (child == 0) {
-        if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || dup2(input, 0) < 0 || dup2(output, 1) < 0) failure = errno;
+        if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || setpgid(0, 0) != 0) failure = errno;
+        // What has its place already would be closed there.
+        if (input == 0 ? fcntl(0, F_SETFD, 0) < 0 : dup2(input, 0) < 0) failure = errno;
+        if (output == 1 ? fcntl(1, F_SETFD, 0) < 0 : dup2(output, 1) < 0) failure = errno;
         // Whoever has ended before that is not told of.
         if (getppid() != parent) failure = ESRCH;
         // What is ignored here is not to be ignored there.

@@ -313,7 +313,7 @@ private struct Builder {
                 checker.report(place, "pool \(pool.name) is for \(pool.purpose), and resources are Kubernetes'")
             }
             guard let resource = pool.kubernetesResource else {
-                if let nodes = node["deviceNodes"] {
+                if pool.purpose != "kubernetes", let nodes = node["deviceNodes"] {
                     checker.report(nodes, "pool \(pool.name) is no resource of Kubernetes, whose pods they are for")
                 }
                 if pool.purpose == "kubernetes", node["resource"] == nil {

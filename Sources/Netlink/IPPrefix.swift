@@ -135,32 +135,40 @@ extension RouteNetlink {
         builder.append(UInt32(0))
         builder.append(UInt64(0))  // the rest of struct rtmsg
         let messages = try socket.query(builder, "list the routes")
-        return Set(messages.compactMap { LinkRoute($0.payload, byLink: index) })
+        return Set(messages.flatMap { LinkRoute.all($0.payload, byLink: index) })
     }
 }
 
 extension LinkRoute {
-    /// Reads an RTM_NEWROUTE message; nil when it is not by way of the link.
-    init?(_ payload: ByteReader, byLink index: Int32) {
+    /// Reads an RTM_NEWROUTE message: the routes by way of the link, which are several where there are several gateways.
+    static func all(_ payload: ByteReader, byLink index: Int32) -> [LinkRoute] {
+        // Neither those of the link's own addresses (RTN_LOCAL) nor what the kernel has learned (RTM_F_CLONED).
         guard let family: UInt8 = payload.integer(), family == 2 || family == 10,
             let length: UInt8 = payload.integer(at: 1), let table: UInt8 = payload.integer(at: 4),
-            let scope: UInt8 = payload.integer(at: 6), let body = payload.slice(12, payload.count - 12),
-            let hop = nextHops(body).last(where: { $0.link == index })
-        else { return nil }
+            let scope: UInt8 = payload.integer(at: 6), let kind: UInt8 = payload.integer(at: 7), kind == 1,
+            let flags: UInt32 = payload.integer(at: 8), flags & 0x200 == 0,
+            let body = payload.slice(12, payload.count - 12)
+        else { return [] }
         let size = family == 10 ? 16 : 4
-        let destination = body.attributes.first { $0.type == 1 }.map { Array($0.payload.bytes) }  // RTA_DST
-        guard let destination = IPPrefix(destination ?? [UInt8](repeating: 0, count: size), length) else { return nil }
-        self.init(to: destination, by: hop.gateway.flatMap { IPPrefix($0, UInt8(size * 8)) })
-        (self.table, self.scope) = (UInt32(table), scope)
+        let bytes = body.attributes.first { $0.type == 1 }.map { Array($0.payload.bytes) }  // RTA_DST
+        guard let destination = IPPrefix(bytes ?? [UInt8](repeating: 0, count: size), length) else { return [] }
+        var route = LinkRoute(to: destination)
+        (route.table, route.scope) = (UInt32(table), scope)
         for attribute in body.attributes {
             switch attribute.type {
-            case 6: priority = attribute.integer()  // RTA_PRIORITY
-            case 8:  // RTA_METRICS
-                for metric in attribute.payload.attributes where metric.type == 2 { mtu = metric.integer() }
-                for metric in attribute.payload.attributes where metric.type == 8 { advertisedMSS = metric.integer() }
-            case 15: self.table = attribute.integer() ?? self.table  // RTA_TABLE
+            case 6: route.priority = attribute.integer()  // RTA_PRIORITY
+            case 8:  // RTA_METRICS: RTAX_MTU, RTAX_ADVMSS
+                for metric in attribute.payload.attributes {
+                    if metric.type == 2 { route.mtu = metric.integer() }
+                    if metric.type == 8 { route.advertisedMSS = metric.integer() }
+                }
+            case 15: route.table = attribute.integer() ?? route.table  // RTA_TABLE
             default: break
             }
+        }
+        return nextHops(body).filter { $0.link == index }.map { hop in
+            route.gateway = hop.gateway.flatMap { IPPrefix($0, UInt8(size * 8)) }
+            return route
         }
     }
 
@@ -169,7 +177,7 @@ extension LinkRoute {
     public func isMet(by route: LinkRoute) -> Bool {
         func agrees(_ wanted: UInt32?, _ found: UInt32?) -> Bool { wanted ?? 0 == 0 || wanted == found }
         return route.destination == destination.network && route.gateway == gateway
-            && (route.table == (table ?? 0 == 0 ? 254 : table)) && agrees(mtu, route.mtu)
+            && agrees(table, route.table) && agrees(mtu, route.mtu)
             && agrees(advertisedMSS, route.advertisedMSS) && agrees(priority, route.priority)
             // Of IPv6 the kernel keeps no scope.
             && (destination.isIPv6 || agrees(scope.map(UInt32.init), route.scope.map(UInt32.init)))

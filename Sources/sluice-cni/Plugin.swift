@@ -2,18 +2,20 @@ internal import AgentWire
 internal import CLinux
 internal import Glibc
 
-/// Another CNI plugin, run with the environment of this one. It ends with this one, and after some time in any case: a
-/// runtime waits for both.
+/// Another CNI plugin, run with the environment of this one. It is killed when this one ends, and after some time in any
+/// case: a runtime waits for both.
 enum Plugin {
     /// The variable by which a program knows that it was started here.
     static let mark = "SLUICE_CNI_DELEGATED"
     /// How long a plugin may take, milliseconds; dhcp tries for about a minute.
     private static let patience: Int64 = 90_000
+    /// The status of one that took longer; what it has done by then is not known.
+    static let tookTooLong: Int32 = 124
     /// The longest output that is read, bytes.
     private static let outputLimit = 1 << 20
 
     /// Runs a plugin of some folders; what it has printed, and its exit status. 127 is one that is not there, 126 one that
-    /// cannot be run, 124 one that took too long.
+    /// cannot be run.
     static func run(_ name: String, input: String, path: String) -> (output: String, status: Int32) {
         // A name and no path: a configuration must not name any program of the host.
         guard !name.isEmpty, !name.utf8.contains(UInt8(ascii: "/")) else { return ("\(name) is no plugin's name", 127) }
@@ -36,10 +38,13 @@ enum Plugin {
             return ("\(program) cannot be run: \(String(cString: strerror(-pid)))", 126)
         }
         let output = exchange(pid, Array(input.utf8), toPlugin[1], fromPlugin[0])
-        if output == nil { kill(pid, SIGKILL) }
+        // With what it has started.
+        if output == nil { kill(-pid, SIGKILL) }
         var status: Int32 = 0
         while waitpid(pid, &status, 0) < 0, errno == EINTR {}
-        guard let output else { return ("\(name) has not ended within \(patience / 1000) s, and was killed", 124) }
+        guard let output else {
+            return ("\(name) has not ended within \(patience / 1000) s, and was killed", tookTooLong)
+        }
         return (output, status & 0x7f == 0 ? status >> 8 & 0xff : 128 + status & 0x7f)
     }
 
@@ -49,10 +54,20 @@ enum Plugin {
         // Before Linux 5.3 there is none: then its output's end has to do.
         let process = sluice_pidfd_open(pid)
         defer { if process >= 0 { close(process) } }
-        // A plugin that does not read must not keep its end from being seen.
-        _ = fcntl(to, F_SETFL, O_NONBLOCK)
+        // A plugin that does not read must not keep its end from being seen, nor one that has left somebody behind.
+        for end in [to, from] { _ = fcntl(end, F_SETFL, O_NONBLOCK) }
         var (rest, output) = (input[...], [UInt8]())
         var buffer = [UInt8](repeating: 0, count: 64 << 10)
+        /// Reads what there is; whether there may be more later.
+        func drain() -> Bool {
+            while true {
+                let count = read(from, &buffer, buffer.count)
+                if count > 0, output.count < outputLimit { output += buffer[..<count] }
+                if count == 0 { return false }
+                if count < 0, errno != EINTR { return errno == EAGAIN }
+                guard output.count < outputLimit else { return false }
+            }
+        }
         var waits = [to, from, process].map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
         waits[0].events = Int16(POLLOUT)
         defer { if waits[0].fd >= 0 { close(to) } }
@@ -70,13 +85,10 @@ enum Plugin {
                     waits[0].fd = -1
                 }
             }
-            if waits[1].revents != 0 {
-                let count = read(from, &buffer, buffer.count)
-                if count > 0, output.count < outputLimit { output += buffer[..<count] }
-                if count == 0 || count < 0 && errno != EINTR { waits[1].fd = -1 }
-            } else if waits[2].revents != 0 {
-                break
-            }
+            // All that it has printed was there when it ended.
+            let hasEnded = waits[2].revents != 0
+            if waits[1].fd >= 0, waits[1].revents != 0 || hasEnded, !drain() { waits[1].fd = -1 }
+            if hasEnded { break }
         }
         return String(decoding: output, as: UTF8.self)
     }

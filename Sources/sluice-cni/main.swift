@@ -69,7 +69,7 @@ if let name = answer, name.status == 202 {
     fields += [("ipamOutput", output), ("ipamStatus", "\(status)")]
     answer = agent.post("/v1/cni", fields)
     // What was given out for an interface that has not come about is given back.
-    if command == "ADD", status == 0, answer?.status != 200 {
+    if command == "ADD", [0, Plugin.tookTooLong].contains(status), answer?.status != 200 {
         setenv("CNI_COMMAND", "DEL", 1)
         _ = Plugin.run(name.text, input: config, path: variable("CNI_PATH"))
     }

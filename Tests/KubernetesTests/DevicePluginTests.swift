@@ -50,7 +50,12 @@ struct DevicePluginTests {
             deadline: .seconds(1))
         let text = """
             physicalFunctions: [{ match: { netdev: ens10 }, virtualFunctions: 2 }]
-            pools: { pods: { for: kubernetes, resource: example.com/net, functions: [{ physicalFunction: ens10 }] } }
+            pools:
+              pods:
+                for: kubernetes
+                resource: example.com/net
+                functions: [{ physicalFunction: ens10 }]
+                deviceNodes: [rdma, vhostNet]
             """
         let pools = PoolSet(
             try HostFile.parse(text, file: "host.yaml"), host: try HostReader(kernel: kernel).read(),
@@ -58,6 +63,8 @@ struct DevicePluginTests {
         let pool = try #require(pools.pools.first)
         var resource = try #require(NodeResource(pool))
         let ids = resource.members.map { "\($0.function.pci.address)" }
+        // What the host file says of a pool is of all of its functions.
+        #expect(ids.count == 2 && ids.allSatisfy { resource.needs[$0] == .init(rdma: true, vhostNet: true) })
         resource.additionalInfo = ["*": ["a": "1", "b": "1"], ids[1]: ["b": "2"]]
         let (first, second) = ("/sys/bus/pci/devices/\(ids[0])", "/sys/bus/pci/devices/\(ids[1])")
         let files = Files(

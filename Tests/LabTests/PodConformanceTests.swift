@@ -232,6 +232,10 @@ extension LabSuite {
                     ("ip route replace \(measured) mtu 1300 advmss 1300", replaced, "10.97.0.0/16"),
                     ("ip route replace \(measured) mtu 1400 advmss 1200", replaced, "10.97.0.0/16"),
                     ("ip route del \(table)", "ip route add \(table)", "10.96.0.0/16"),
+                    (
+                        "ip route del \(measured); ip route add 10.97.0.0/16 via 10.7.0.1 metric 51",
+                        "ip route del 10.97.0.0/16; \(replaced)", "10.97.0.0/16"
+                    ),
                 ])
             try pod.delete(configuration)
             try PodHost.expectClean()

@@ -332,13 +332,18 @@ extension LabSuite {
             try Lab.run(["ip", "netns", "del", "gone"])
             try Pod.delete(second, container: "container-gone")
             // A container that its runtime has forgotten.
-            let third = try Pod.configuration(["deviceID": "\(addresses[2])"], version: "1.1.0", isAddressed: false)
+            let info = "/var/run/k8s.cni.cncf.io/devinfo/cni/demo-lost-net1-device.json"
+            let third = try Pod.configuration(
+                ["deviceID": "\(addresses[2])", "runtimeConfig": ["CNIDeviceInfoFile": info]], version: "1.1.0",
+                isAddressed: false)
             _ = try lost.add(third)
+            #expect(try LiveFileTree().text(info) != nil)
             let valid = [["containerID": "container-checked", "ifname": "net1"]]
             let collecting = try Pod.configuration(
                 ["cni.dev/valid-attachments": valid], version: "1.1.0", isAddressed: false)
             #expect(try Pod.reply(Pod.start("GC", collecting)).status == 0)
             #expect(try PodHost.leases().count == 1 && lost.run("ip", "link", "show", "net1").status != 0)
+            #expect(try LiveFileTree().text(info) == nil)
             // Of another network it takes nothing.
             let others = try Pod.configuration(
                 ["cni.dev/valid-attachments": [Any]()], version: "1.1.0", network: "others", isAddressed: false)

@@ -101,12 +101,17 @@ struct CNIResult: Codable, Sendable, Hashable {
         }
         if version != "1.1.0" {
             result.interfaces = interfaces?.map { Interface(name: $0.name, mac: $0.mac, sandbox: $0.sandbox) }
-            result.routes = routes?.map { Route(dst: $0.dst, gw: $0.gw) }
         }
+        result.routes = routes(of: version)
         if EarlyResult.versions.contains(version) { return try Self.encode(EarlyResult(result)) }
         // It was always there before it could be left out.
         if isNumbered { result.dns = result.dns ?? DNS() } else if result.dns?.isEmpty ?? false { result.dns = nil }
         return try Self.encode(result)
+    }
+
+    /// What a version can say of the routes.
+    func routes(of version: String) -> [Route]? {
+        version == "1.1.0" ? routes : routes?.map { Route(dst: $0.dst, gw: $0.gw) }
     }
 
     private static func encode(_ result: some Encodable) throws(CNIError) -> String {

@@ -87,6 +87,8 @@ extension ContainerNetwork {
         var addressed = CNIResult()
         if case .succeeded(let text) = call.delegated {
             addressed = try CNIResult.parse(text, of: try conf.addressPlugin ?? "")
+            // What the result cannot say CHECK would not know.
+            addressed.routes = addressed.routes(of: conf.version)
         }
         let (addresses, routes) = (try addressed.addresses(), try addressed.linkRoutes())
         if let plugin = try conf.addressPlugin, addresses.isEmpty {

@@ -43,18 +43,22 @@ extension ContainerNetwork {
                     .differs,
                     "the container's \(name) has the MAC address \(link.address?.description ?? "none"), not \(mac)")
             }
-            if let mtu, link.mtu != mtu {
-                throw CNIError(.differs, "the container's \(name) has the MTU \(link.mtu), not \(mtu)")
+            if let mtu, mtu != 0, link.mtu != mtu {
+                throw CNIError(
+                    .differs, "the container's \(name) has the MTU \(link.mtu), not \(mtu)",
+                    remedy:
+                        "where a plugin after this one sets it without saying so (tuning), cniVersion 1.0.0 leaves it out"
+                )
             }
             let has = Set(try pod.addresses().filter { $0.link == link.index }.map(\.description))
             if let missing = wanted.first(where: { !has.contains($0.description) }) {
                 throw CNIError(.differs, "the container's \(name) has not the address \(missing)")
             }
-            // Those by way of other interfaces are others'.
+            // Among other interfaces' those by way of these are others'.
             let routes = try pod.routes(byLink: link.index)
             let near = wanted.map(\.network)
             for route in wantedRoutes {
-                if let gateway = route.gateway, !near.contains(where: { $0.contains(gateway) }) { continue }
+                if !isAlone, let gateway = route.gateway, !near.contains(where: { $0.contains(gateway) }) { continue }
                 guard routes.contains(where: route.isMet) else {
                     throw CNIError(
                         .differs, "the container's \(name) has not the route to \(route.destination)",

@@ -163,7 +163,9 @@ public struct ContainerNetwork: Sendable {
             do {
                 try await turns.passing(attachment) {
                     // Since the list was made it may have ended, and another one begun.
-                    if self.lease(attachment)?.id == lease.id { try await remove(lease) }
+                    guard self.lease(attachment)?.id == lease.id else { return }
+                    DeviceInfoFiles.removeInterfaces(of: lease.address, files: kernel.files)
+                    try await remove(lease)
                 }
             } catch {
                 failure = failure ?? error

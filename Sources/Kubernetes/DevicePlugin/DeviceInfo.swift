@@ -6,14 +6,14 @@ internal import SRIOV
 
 /// What others on the node are told of an allocated function (device-info-spec 1.1.0): multus hands it on to the pod's
 /// network-status, and KubeVirt reads it there.
-struct DeviceInfo: Encodable {
+struct DeviceInfo: Codable {
     var type = "pci"
     var version = "1.1.0"
     /// Of a function whose vDPA device is given, `vdpa` takes its place.
     var pci: PCI?
     var vdpa: VDPA?
 
-    struct PCI: Encodable {
+    struct PCI: Codable {
         var pciAddress: String
         var pfPciAddress: String?
         var rdmaDevice: String?
@@ -24,7 +24,7 @@ struct DeviceInfo: Encodable {
         }
     }
 
-    struct VDPA: Encodable {
+    struct VDPA: Codable {
         var parentDevice: String
         var driver: String
         var path: String?
@@ -60,6 +60,20 @@ struct DeviceInfo: Encodable {
 struct DeviceInfoFiles: Sendable {
     /// Where device plugins put them.
     let folder = "/var/run/k8s.cni.cncf.io/devinfo/dp"
+    /// Where runtimes have those of interfaces put.
+    private static let interfaces = "/var/run/k8s.cni.cncf.io/devinfo/cni"
+
+    /// Removes what runtimes have had written of a function whose interface they have forgotten.
+    static func removeInterfaces(of address: PCIAddress, files: any FileTree) {
+        for name in ((try? files.entries(interfaces)) ?? nil) ?? [] {
+            let path = "\(interfaces)/\(name)"
+            guard let bytes = (try? files.contents(path, limit: 1 << 16)) ?? nil,
+                let info = try? JSONDecoder().decode(DeviceInfo.self, from: Data(bytes)),
+                info.pci?.pciAddress ?? info.vdpa?.pciAddress == "\(address)"
+            else { continue }
+            unlink(path)
+        }
+    }
 
     func path(_ resource: ResourceName, _ device: String) -> String {
         "\(folder)/\(resource.prefix)-\(resource.name)-\(device)-device.json"
