@@ -65,7 +65,8 @@ public enum KernelLog {
                 newest = message.sequence
                 return true
             }
-            return newest + 1
+            // What was said in the meantime was not cleared.
+            return first(from: seekPastCleared)?.sequence ?? newest + 1
         }
         return left > oldest ? left : 0
     }

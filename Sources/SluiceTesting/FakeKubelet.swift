@@ -186,7 +186,8 @@ package final class FakeKubelet: Sendable {
                 name = self.state.withLock { state in state.first { $0.value.socket == socket }?.key ?? "" }
             }
             let plugin = V1beta1_DevicePlugin.Client(wrapping: client)
-            _ = try await plugin.getDevicePluginOptions(.init())
+            // A kubelet does not ask for what is not offered, and its user never hears of it.
+            guard try await plugin.getDevicePluginOptions(.init()).getPreferredAllocationAvailable else { return }
             self.registrations.withLock { $0 += 1 }
             self.change { $0[name] = Resource(socket: socket) }
             defer { self.change { if $0[name]?.socket == socket { $0[name]?.isConnected = false } } }
@@ -281,6 +282,9 @@ package final class FakeKubelet: Sendable {
             if let refusal = kubelet.refusal.withLock({ $0 }) { throw RPCError(code: .unknown, message: refusal) }
             guard request.version == "v1beta1" else {
                 throw RPCError(code: .unknown, message: "unsupported API version \(request.version)")
+            }
+            guard request.options.getPreferredAllocationAvailable else {
+                throw RPCError(code: .unknown, message: "the plugin offers no preferred allocation")
             }
             let socket = "\(kubelet.folder)/device-plugins/\(request.endpoint)"
             kubelet.change { $0[request.resourceName] = Resource(socket: socket) }

@@ -67,6 +67,8 @@ extension LabSuite {
         private struct Injection {
             var call: String
             var error: String
+            /// Which call of each thread fails: a thread that enters a namespace or writes to a device does that once.
+            var numbers: [Int]
             var inWriter = false
         }
 
@@ -78,23 +80,27 @@ extension LabSuite {
             let configuration = try Pod.configuration([
                 "deviceID": "\(address)", "vlan": 7, "mac": "02:00:00:00:07:01", "trust": "on",
             ])
+            let steps = Lab.isSoak ? Array(1...8) : [2]
             let injections = [
-                Injection(call: "sendto", error: "EOPNOTSUPP"), Injection(call: "setns", error: "EPERM"),
-                Injection(call: "pwrite64", error: "ENOSPC"), Injection(call: "write", error: "EBUSY", inWriter: true),
+                Injection(call: "sendto", error: "EOPNOTSUPP", numbers: steps),
+                Injection(call: "setns", error: "EPERM", numbers: [1]),
+                Injection(call: "pwrite64", error: "ENOSPC", numbers: steps),
+                Injection(call: "write", error: "EBUSY", numbers: [1], inWriter: true),
             ]
             let writer = try #require(
                 try Lab.run(["pgrep", "-x", "sluice-writer"]).split(separator: "\n").first.map(String.init))
+            let log = "/tmp/refused.strace"
             var failures = 0
-            for number in Lab.isSoak ? Array(1...8) : [2] {
-                for (index, injection) in injections.enumerated() {
-                    let pod = try Pod("refused\(number)-\(index)")
+            for injection in injections {
+                var injected = 0
+                for number in injection.numbers {
                     let what = "\(injection.call) \(injection.error), number \(number)"
+                    let pod = try Pod("refused-\(injection.call)-\(number)")
                     for command in ["ADD", "DEL"] {
                         if command == "DEL" { _ = try pod.add(configuration) }
                         let target = injection.inWriter ? writer : "\(agent.command.pid)"
                         let tracer = try Command([
-                            "strace", "-f", "-q", "-o", "/dev/null", "-p", target, "-e", "trace=\(injection.call)",
-                            "-e",
+                            "strace", "-f", "-q", "-o", log, "-p", target, "-e", "trace=\(injection.call)", "-e",
                             "inject=\(injection.call):error=\(injection.error):when=\(number)",
                         ])
                         try Lab.wait(for: "the tracer") {
@@ -104,12 +110,14 @@ extension LabSuite {
                         let reply = try pod.call(command, configuration)
                         tracer.kill(SIGTERM)
                         _ = try tracer.finish()
+                        injected += (try LiveFileTree().text(log) ?? "").ranges(of: "(INJECTED)").count
                         if reply.status != 0 { failures += 1 }
                         #expect(reply.status == 0 || reply.code != nil, "\(what): \(reply)")
                         try Pod.delete(configuration, container: "container-\(pod.name)", netns: pod.path)
                         try PodHost.expectClean("\(command), \(what): \(reply)")
                     }
                 }
+                #expect(injected > 0, "\(injection.call)")
             }
             // Where nothing fails nothing is proved.
             #expect(failures > 0, "\(failures)")

@@ -235,10 +235,13 @@ extension LabSuite {
             // Without an agent.
             let version = try Pod.reply(Pod.start("VERSION", "{\"cniVersion\":\"0.4.0\"}"))
             #expect(version.status == 0 && version.object["cniVersion"] as? String == "0.4.0", "\(version)")
-            #expect((version.object["supportedVersions"] as? [String])?.last == "1.1.0")
+            #expect(
+                version.object["supportedVersions"] as? [String]
+                    == ["0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"])
             let away = try Pod.configuration(["deviceID": "0000:41:10.0"])
-            #expect(try pod.call("ADD", away).code == 11)
-            #expect(try Pod.reply(Pod.start("STATUS", away)).code == 50)
+            for (reply, code) in [(try pod.call("ADD", away), 11), (try Pod.reply(Pod.start("STATUS", away)), 50)] {
+                #expect(reply.code == code && "\(reply.object["msg"] ?? "")".contains("no agent answers"), "\(reply)")
+            }
 
             let agent = try AgentProcess(PodHost.file)
             try Lab.settle()
@@ -248,6 +251,11 @@ extension LabSuite {
             func configuration(_ members: [String: Any], version: String = "1.0.0") throws -> String {
                 try Pod.configuration(members.merging(["deviceID": "\(free)"]) { one, _ in one }, version: version)
             }
+            // A file where there should be a folder.
+            let folder = "/run/k8s.cni.cncf.io/file"
+            try Lab.run(["mkdir", "-p", "/run/k8s.cni.cncf.io"])
+            try Lab.run(["touch", folder])
+            defer { unlink(folder) }
             let held = try Pod("held")
             let holding = try Pod.configuration(["deviceID": "\(other)"], isAddressed: false)
             _ = try held.add(holding)
@@ -262,6 +270,8 @@ extension LabSuite {
                 (7, try configuration(["vlan": 0, "vlanQoS": 3]), "vlanQoS"),
                 (7, try configuration(["vlan": 5, "vlanQoS": 8]), "vlanQoS"),
                 (7, try configuration(["vlan": 5, "vlanProto": "x"]), "vlanProto"),
+                (7, try configuration(["vlanProto": "802.1q"]), "vlanProto"),
+                (7, try configuration(["vlan": 0, "vlanProto": "802.1ad"]), "vlanProto"),
                 (7, try configuration(["mac": "01:00:00:00:00:01"]), "mac"),
                 (7, try configuration(["mac": "0"]), "mac"),
                 (7, try configuration(["max_tx_rate": -1]), "max_tx_rate"),
@@ -274,6 +284,7 @@ extension LabSuite {
                 (11, try configuration(["deviceID": "\(other)"]), "lease"),
                 // The driver refuses it half-way: igb has no link state.
                 (100, try configuration(["link_state": "enable", "vlan": 7, "mac": "02:00:00:00:07:07"]), "linkState"),
+                (5, try configuration(["runtimeConfig": ["CNIDeviceInfoFile": "\(folder)/info"]]), "\(folder)/info"),
                 (100, try configuration(["ipam": ["type": "nobody"]]), "nobody"),
                 (7, try configuration(["ipam": ["type": "sluice-cni"]]), "ipam.type"),
                 (100, try configuration(["ipam": ["type": "../sh"]]), "../sh"),
@@ -285,6 +296,7 @@ extension LabSuite {
                 // Another plugin's code is its own.
                 #expect(reply.code == code || word == "host-local" && reply.code != nil, "\(word): \(reply)")
                 #expect(reply.status == 1 && said.contains(word), "\(word): \(reply)")
+                if code == 7 { #expect(reply.object["cniVersion"] as? String == "1.0.0", "\(word): \(reply)") }
                 #expect(try pod.run("ip", "-o", "link").output.split(separator: "\n").count == 1, "\(word)")
             }
             let refused = try configuration(["ipam": ["type": "sluice-cni"]])
@@ -293,7 +305,9 @@ extension LabSuite {
             #expect(try pod.call("ADD", good, interface: "a name").code == 4)
             #expect(try pod.call("ADD", good, interface: "lo").code == 4)
             #expect(try pod.call("ADD", good, arguments: "MAC").code == 4)
-            #expect(try Pod.reply(Pod.start("ADD", good, container: "../x", netns: pod.path)).code == 4)
+            for command in ["ADD", "DEL"] {
+                #expect(try Pod.reply(Pod.start(command, good, container: "../x", netns: pod.path)).code == 4)
+            }
             #expect(try Pod.reply(Pod.start("ADD", good, container: "x", netns: "/run/netns/none")).code == 3)
             #expect(try Pod.reply(Pod.start("ADD", good, container: "x", netns: "/etc/passwd")).code == 3)
             #expect(try Pod.reply(Pod.start("NOTHING", good, container: "x", netns: pod.path)).code == 4)
@@ -312,19 +326,29 @@ extension LabSuite {
             try Lab.settle()
             let addresses = try PodHost.functions()
             let (pod, gone, lost) = (try Pod("checked"), try Pod("gone"), try Pod("lost"))
-            let configuration = try Pod.configuration(["deviceID": "\(addresses[0])", "vlan": 7])
+            let configuration = try Pod.configuration([
+                "deviceID": "\(addresses[0])", "vlan": 7, "trust": "off", "spoofchk": "on",
+            ])
             let reply = try pod.add(configuration)
             let checked = try Pod.adding(reply, to: configuration)
             let address = try #require(reply.address)
             let route = "ip route replace 10.99.0.0/16 via 10.7.0.1"
-            let vlan = "nsenter -t 1 -n ip link set ens10 vf 0 vlan"
+            let mac = try #require(reply.interface["mac"] as? String)
+            let function = "nsenter -t 1 -n ip link set ens10 vf 0"
             try pod.expectChecked(
                 checked,
                 [
                     ("ip link set net1 down", "ip link set net1 up; \(route)", "down"),
                     ("ip addr add 10.8.0.1/24 dev net1", "ip addr del 10.8.0.1/24 dev net1", ""),
                     ("ip addr del \(address) dev net1", "ip addr add \(address) dev net1; \(route)", address),
-                    ("ip route del 10.99.0.0/16", route, "10.99.0.0/16"), ("\(vlan) 8", "\(vlan) 7", "vlan"),
+                    ("ip route del 10.99.0.0/16", route, "10.99.0.0/16"),
+                    ("ip link set net1 name other", "ip link set other name net1", "net1"),
+                    (
+                        "ip link set net1 address 02:00:00:00:07:66", "ip link set net1 address \(mac); \(route)",
+                        "02:00:00:00:07:66"
+                    ), ("\(function) vlan 8", "\(function) vlan 7", "vlan"),
+                    ("\(function) trust on", "\(function) trust off", "trust"),
+                    ("\(function) spoofchk off", "\(function) spoofchk on", "spoofCheck"),
                 ])
             // The namespace goes before DEL comes.
             let second = try Pod.configuration(["deviceID": "\(addresses[1])", "vlan": 9])
