@@ -7,7 +7,6 @@
 //   lease-bench sqlite DIR COUNT             COUNT bare SQLite commits of what one step of a lease writes
 //   lease-bench kubelet DIR RESOURCE ROUNDS  a kubelet that allocates each device of a resource once, and then one of them
 //                                            ROUNDS times; the agent runs with --kubelet DIR
-//   lease-bench told DIR RESOURCE PORT ROUNDS  how soon that kubelet is told of what becomes of a port's VFs
 //
 // All but serve print NAME VALUE lines. load fails when a function was given twice or a lease is left.
 
@@ -22,30 +21,23 @@ func fail(_ message: String) -> Never {
     exit(1)
 }
 
-func rounds(_ text: String) -> Int {
-    guard let rounds = Int(text), rounds > 0 else { fail("ROUNDS is a number") }
-    return rounds
-}
-
 let arguments = Array(CommandLine.arguments.dropFirst())
 do {
     switch arguments.first {
     case "serve" where [2, 3].contains(arguments.count):
         try serve(arguments[1], port: arguments.dropFirst(2).first.flatMap { Int($0) })
     case "load" where arguments.count == 4:
-        guard let clients = Int(arguments[2]), clients > 0 else { fail("CLIENTS is a number") }
-        if !Load(socket: arguments[1], clients: clients, rounds: rounds(arguments[3])).run() { exit(1) }
+        guard let clients = Int(arguments[2]), let rounds = Int(arguments[3]), clients > 0, rounds > 0 else {
+            fail("CLIENTS and ROUNDS are numbers")
+        }
+        if !Load(socket: arguments[1], clients: clients, rounds: rounds).run() { exit(1) }
     case "sqlite" where arguments.count == 3:
         guard let count = Int(arguments[2]), count > 0 else { fail("COUNT is a number") }
         try bareCommits(in: arguments[1], count: count)
     case "kubelet" where arguments.count == 4:
-        try await allocate(of: arguments[2], rounds: rounds(arguments[3]), kubelet: arguments[1])
-    case "told" where arguments.count == 5:
-        try await tell(of: arguments[2], port: arguments[3], rounds: rounds(arguments[4]), kubelet: arguments[1])
-    default:
-        fail(
-            "serve DIR, load SOCKET CLIENTS ROUNDS, sqlite DIR COUNT, kubelet DIR RESOURCE ROUNDS, "
-                + "told DIR RESOURCE PORT ROUNDS")
+        guard let rounds = Int(arguments[3]), rounds > 0 else { fail("ROUNDS is a number") }
+        try await allocate(of: arguments[2], rounds: rounds, kubelet: arguments[1])
+    default: fail("serve DIR, load SOCKET CLIENTS ROUNDS, sqlite DIR COUNT, kubelet DIR RESOURCE ROUNDS")
     }
 } catch {
     fail("\(error)")

@@ -148,32 +148,24 @@ extension LabSuite {
                 foreign.close()
                 own.close()
                 _ = try await devices(kubelet, 4)
-                // Those of pods stay healthy while their port is down. The agent brings it up again by itself.
-                try Lab.run(["ip", "link", "set", "ens10", "down"])
-                _ = try await devices(kubelet, 2)
-                _ = try await devices(kubelet, 4)
                 // One that cannot be reset.
-                if Lab.isSoak {
-                    let methods = "/sys/bus/pci/devices/\(ids[1])/reset_method"
-                    try Lab.write("\n", to: methods)
-                    defer { try? Lab.write("default", to: methods) }
-                    let broken = try agent.release(try #require(try lease(ids[1])).id)
-                    #expect(broken.state == "quarantined")
-                    let isKept = await kubelet.wait { $0[resource]?.devices[ids[1]]?.isHealthy == false }
-                    let leases = try PodHost.leases()
-                    #expect(isKept, "\(kubelet.resources), \(leases)")
-                    #expect(kubelet.resources[resource]?.devices[ids[0]]?.isHealthy == true)
-                    try Lab.write("default", to: methods)
-                    #expect(try Lab.sluice("lease", "repair", broken.id).status == 0)
-                    _ = try await devices(kubelet, 4)
-                }
+                let methods = "/sys/bus/pci/devices/\(ids[1])/reset_method"
+                try Lab.write("\n", to: methods)
+                defer { try? Lab.write("default", to: methods) }
+                let broken = try agent.release(try #require(try lease(ids[1])).id)
+                #expect(broken.state == "quarantined")
+                let isKept = await kubelet.wait { $0[resource]?.devices[ids[1]]?.isHealthy == false }
+                let leases = try PodHost.leases()
+                #expect(isKept, "\(kubelet.resources), \(leases)")
+                #expect(kubelet.resources[resource]?.devices[ids[0]]?.isHealthy == true)
+                try Lab.write("default", to: methods)
+                #expect(try Lab.sluice("lease", "repair", broken.id).status == 0)
+                _ = try await devices(kubelet, 4)
 
                 // The host file is the truth about how many there are.
                 _ = try await kubelet.allocate([ids[0]], of: resource)
                 _ = try PodHost.leases().map { lease in try agent.release(lease.id) }
                 try Lab.wait(for: "all free") { try PodHost.leases().isEmpty }
-                try Lab.write("0", to: "/sys/class/net/ens10/device/sriov_numvfs")
-                _ = try await devices(kubelet, 0)
                 let more = PodHost.file(virtualFunctions: 6, ports: 1)
                 _ = try Lab.file("agent-\(getpid()).yaml", more)
                 agent.command.kill(SIGHUP)
