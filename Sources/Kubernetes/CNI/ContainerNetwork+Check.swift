@@ -54,7 +54,7 @@ extension ContainerNetwork {
             if let missing = wanted.first(where: { !has.contains($0.description) }) {
                 throw CNIError(.differs, "the container's \(name) has not the address \(missing)")
             }
-            // Among other interfaces' those by way of these are others'.
+            // In a chain a route by another interface's gateway is its plugin's to compare.
             let routes = try pod.routes(byLink: link.index)
             let near = wanted.map(\.network)
             for route in wantedRoutes {
