@@ -3,7 +3,6 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 PREFIX ?= /usr/local
 FUZZ_SECONDS ?= 60
-SWIFT_BUILD = scripts/build
 RELEASE = --configuration release --static-swift-stdlib
 
 .PHONY: help setup build release run test soak lab-shell bench fuzz format check docs install clean
@@ -15,10 +14,7 @@ setup: ## install what the other targets need, and say it before
 	@scripts/setup
 
 build: setup ## build sluice and sluiced for the lab and for trying out
-	@$(SWIFT_BUILD) --product sluice
-	@$(SWIFT_BUILD) --product sluiced
-	@$(SWIFT_BUILD) --product sluice-libvirt-hook
-	@$(SWIFT_BUILD) --product sluice-cni
+	@scripts/build sluice sluiced sluice-libvirt-hook sluice-cni
 
 release: setup ## build the stripped programs that install installs
 	@swift build $(RELEASE) --product sluice -Xlinker -s
@@ -29,11 +25,11 @@ release: setup ## build the stripped programs that install installs
 run: setup ## apply an example in the lab, or list and plan on this machine's own SR-IOV ports
 	@scripts/run
 
-test: setup ## run all tests: here, and in the lab on a real kernel
-	@lab/lab build netdevsim & lab=$$!; $(SWIFT_BUILD) --build-tests || { kill $$lab; exit 1; }; wait $$lab && scripts/test
+test: setup ## run the tests: here, and in the lab on a real kernel
+	@lab/lab build netdevsim & lab=$$!; scripts/build || { kill $$lab; exit 1; }; wait $$lab && scripts/test
 
 soak: setup ## run the tests that take long, in the lab (two hours)
-	@$(SWIFT_BUILD) --build-tests && scripts/test soak
+	@scripts/build && scripts/test soak
 
 lab-shell: build ## a shell on the lab's kernel, with sluice on PATH
 	@lab/lab shell

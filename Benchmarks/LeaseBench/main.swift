@@ -7,8 +7,11 @@
 //   lease-bench sqlite DIR COUNT             COUNT bare SQLite commits of what one step of a lease writes
 //   lease-bench kubelet DIR RESOURCE ROUNDS  a kubelet that allocates each device of a resource once, and then one of them
 //                                            ROUNDS times; the agent runs with --kubelet DIR
+//   lease-bench devices DIR RESOURCE         a kubelet that prints each change of how many devices there are and how many of
+//                                            them are healthy, with the time, microseconds: TIME COUNT HEALTHY; it allocates
+//                                            the device of each line that it reads
 //
-// All but serve print NAME VALUE lines. load fails when a function was given twice or a lease is left.
+// All but serve and devices print NAME VALUE lines. load fails when a function was given twice or a lease is left.
 
 internal import Agent
 internal import Glibc
@@ -37,7 +40,11 @@ do {
     case "kubelet" where arguments.count == 4:
         guard let rounds = Int(arguments[3]), rounds > 0 else { fail("ROUNDS is a number") }
         try await allocate(of: arguments[2], rounds: rounds, kubelet: arguments[1])
-    default: fail("serve DIR, load SOCKET CLIENTS ROUNDS, sqlite DIR COUNT, kubelet DIR RESOURCE ROUNDS")
+    case "devices" where arguments.count == 3: try await follow(arguments[2], kubelet: arguments[1])
+    default:
+        fail(
+            "serve DIR, load SOCKET CLIENTS ROUNDS, sqlite DIR COUNT, kubelet DIR RESOURCE ROUNDS, devices DIR RESOURCE"
+        )
     }
 } catch {
     fail("\(error)")

@@ -25,7 +25,6 @@ enum Plugin {
         var (toPlugin, fromPlugin): ([Int32], [Int32]) = ([-1, -1], [-1, -1])
         guard pipe(&toPlugin) == 0, pipe(&fromPlugin) == 0 else { return ("no pipe to \(name) can be made", 126) }
         for end in toPlugin + fromPlugin { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
-        defer { close(fromPlugin[0]) }
         setenv(mark, "1", 1)
         defer { unsetenv(mark) }
         let arguments: [UnsafeMutablePointer<CChar>?] = [strdup(program), nil]
@@ -35,6 +34,7 @@ enum Plugin {
         close(fromPlugin[1])
         guard pid > 0 else {
             close(toPlugin[1])
+            close(fromPlugin[0])
             return ("\(program) cannot be run: \(String(cString: strerror(-pid)))", 126)
         }
         let output = exchange(pid, Array(input.utf8), toPlugin[1], fromPlugin[0])
@@ -49,7 +49,8 @@ enum Plugin {
     }
 
     /// Writes a plugin's input and reads its output until it has ended, also when somebody whom it has left behind keeps the
-    /// output open; nil when that takes too long. Closes the input.
+    /// output open; nil when that takes too long. Closes both. One that prints more than the limit writes to a closed pipe then,
+    /// which ends it.
     private static func exchange(_ pid: Int32, _ input: [UInt8], _ to: Int32, _ from: Int32) -> String? {
         // Before Linux 5.3 there is none: then its output's end has to do.
         let process = sluice_pidfd_open(pid)
@@ -70,7 +71,12 @@ enum Plugin {
         }
         var waits = [to, from, process].map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
         waits[0].events = Int16(POLLOUT)
-        defer { if waits[0].fd >= 0 { close(to) } }
+        func shut(_ end: Int) {
+            guard waits[end].fd >= 0 else { return }
+            close(waits[end].fd)
+            waits[end].fd = -1
+        }
+        defer { for end in 0...1 { shut(end) } }
         let end = milliseconds() + patience
         // One that has closed its output may be at work still.
         while waits[1].fd >= 0 || waits[2].fd >= 0 {
@@ -81,13 +87,12 @@ enum Plugin {
                 let count = rest.withUnsafeBytes { write(to, $0.baseAddress, $0.count) }
                 if count > 0 { rest = rest.dropFirst(count) }
                 if rest.isEmpty || count < 0 && errno != EAGAIN && errno != EINTR {
-                    close(to)
-                    waits[0].fd = -1
+                    shut(0)
                 }
             }
             // All that it has printed was there when it ended.
             let hasEnded = waits[2].revents != 0
-            if waits[1].fd >= 0, waits[1].revents != 0 || hasEnded, !drain() { waits[1].fd = -1 }
+            if waits[1].fd >= 0, waits[1].revents != 0 || hasEnded, !drain() { shut(1) }
             if hasEnded { break }
         }
         return String(decoding: output, as: UTF8.self)

@@ -173,6 +173,9 @@ struct ResourceListTests {
         #expect(resource.devices([:]).filter { $0.problem == nil }.map(\.id) == healthy)
         let nodes = try resource.nodes(of: "m.sf.4", files: files)
         #expect(nodes.rdmaDevice == (selectors.contains("isRdma") ? "mlx5_4" : nil))
+        guard selectors.contains("isRdma") else { return }
+        let specification = try CDISpecification(of: resource, files: files)
+        #expect(specification.qualifiedName("m.sf.4") == "intel.com/net-sf=m.sf.4" && specification.has("m.sf.4"))
     }
 
     @Test("A device is the first resource's that selects it; pools of the host file keep theirs")

@@ -15,27 +15,27 @@ extension LabSuite {
         "Kubelet: the device plugin", .serialized,
         .enabled(if: Lab.isVariant("default"), "runs in the lab's default variant"))
     struct KubeletTests {
-        private let resource = "sluice.local/pods"
-        private let folder = "/tmp/kubelet"
+        let resource = "sluice.local/pods"
+        let folder = "/tmp/kubelet"
 
         init() throws {
             try PodHost.reset()
             try Lab.run(["rm", "-rf", "/tmp/kubelet", "/var/run/k8s.cni.cncf.io"])
         }
 
-        private func agent(_ file: String = PodHost.file) throws -> AgentProcess {
+        func agent(_ file: String = PodHost.file) throws -> AgentProcess {
             try AgentProcess(file, arguments: ["--kubelet", folder])
         }
 
         /// Waits until a resource has so many devices, all of them healthy.
-        private func devices(_ kubelet: FakeKubelet, _ count: Int) async throws -> [String] {
+        func devices(_ kubelet: FakeKubelet, _ count: Int) async throws -> [String] {
             let resource = resource
             let isSo = await kubelet.wait { $0[resource]?.devices.values.count(where: \.isHealthy) == count }
             try #require(isSo, "\(kubelet.resources)")
             return try #require(kubelet.resources[resource]?.devices.keys.sorted())
         }
 
-        private func lease(_ address: String) throws -> LeaseView? {
+        func lease(_ address: String) throws -> LeaseView? {
             try PodHost.leases().first { $0.address == address }
         }
 
@@ -58,7 +58,8 @@ extension LabSuite {
                 #expect(answer.devices.isEmpty && answer.mounts.isEmpty && answer.annotations.isEmpty)
                 let info = "/var/run/k8s.cni.cncf.io/devinfo/dp/sluice.local-pods-\(id)-device.json"
                 let text = try String(contentsOfFile: info, encoding: .utf8)
-                #expect(text.contains(#""pci-address":"\#(id)""#) && text.contains(#""version":"1.1.0""#), "\(text)")
+                let members = [#""pci-address":"\#(id)""#, #""pf-pci-address":"0000:41:00.0""#, #""version":"1.1.0""#]
+                #expect(members.allSatisfy(text.contains), "\(text)")
                 #expect(try lease(id)?.consumer == "allocation:\(resource)")
                 let pod = try Pod("plugged")
                 let configuration = try Pod.configuration([
@@ -340,29 +341,33 @@ extension LabSuite {
             let file = PodHost.file.split(separator: "\n").filter { !$0.contains("pods:") && $0 != "pools:" }
             let agent = try AgentProcess(
                 file.joined(separator: "\n"),
-                arguments: ["--kubelet", folder, "--resource-list", "/tmp/pcidp/config.json"])
+                arguments: [
+                    "--kubelet", folder, "--resource-list", "/tmp/pcidp/config.json", "--resource-prefix",
+                    "example.org",
+                ])
             let kubelet = FakeKubelet(in: folder, .registry)
             try await kubelet.run { kubelet in
                 @Sendable func counts() -> [String: Int] {
                     kubelet.resources.filter(\.value.isConnected).mapValues(\.devices.count)
                 }
-                let isTold = await kubelet.wait { _ in counts() == ["intel.com/sriov_net": 2, "example.com/rest": 2] }
+                let isTold = await kubelet.wait { _ in counts() == ["example.org/sriov_net": 2, "example.com/rest": 2] }
                 try #require(isTold, "\(kubelet.resources)")
                 #expect(kubelet.resources["example.com/rest"]?.devices.values.allSatisfy { $0.node == nil } ?? false)
-                let id = try #require(kubelet.resources["intel.com/sriov_net"]?.devices.keys.min())
-                let answer = try await kubelet.allocate([id], of: "intel.com/sriov_net")
-                #expect(answer.envs["PCIDEVICE_INTEL_COM_SRIOV_NET"] == id)
+                let id = try #require(kubelet.resources["example.org/sriov_net"]?.devices.keys.min())
+                let answer = try await kubelet.allocate([id], of: "example.org/sriov_net")
+                #expect(answer.envs["PCIDEVICE_EXAMPLE_ORG_SRIOV_NET"] == id)
                 #expect(
-                    answer.envs["PCIDEVICE_INTEL_COM_SRIOV_NET_INFO"]?.contains(#""extraInfo":{"token":"t"}"#) ?? false)
-                #expect(try lease(id)?.consumer == "allocation:intel.com/sriov_net")
+                    answer.envs["PCIDEVICE_EXAMPLE_ORG_SRIOV_NET_INFO"]?.contains(#""extraInfo":{"token":"t"}"#)
+                        ?? false)
+                #expect(try lease(id)?.consumer == "allocation:example.org/sriov_net")
                 try publish(2)
-                let isChanged = await kubelet.wait { _ in counts() == ["intel.com/sriov_net": 4] }
+                let isChanged = await kubelet.wait { _ in counts() == ["example.org/sriov_net": 4] }
                 #expect(isChanged, "\(kubelet.resources)")
                 try publish(3)
                 try Lab.wait(for: "the mistake") {
                     agent.command.errorSoFar.contains("/tmp/pcidp/config.json is not taken over: it is no JSON")
                 }
-                #expect(counts() == ["intel.com/sriov_net": 4])
+                #expect(counts() == ["example.org/sriov_net": 4])
             }
             _ = try agent.stop()
         }

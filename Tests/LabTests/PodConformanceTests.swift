@@ -195,6 +195,10 @@ extension LabSuite {
             let child = try #require(try LiveFileTree().text(mark))
             try Lab.run(["kill", child])
             try pod.delete(forked)
+            // Its output has an end, and so has it: nobody reads on.
+            let endless = try pod.call("ADD", try configuration("endless", "exec yes"))
+            #expect(endless.status == 1 && endless.text.contains("endless"), "\(endless.text.prefix(500))")
+            try pod.delete(forked)
             if Lab.isSoak {
                 // It closes its output, and goes on.
                 let reply = try pod.call("ADD", try configuration("closed", "exec >&-; exec sleep 600"))
@@ -325,36 +329,6 @@ extension LabSuite {
             try pod.delete(configuration)
             try bind(.kernel("igbvf"))
             try PodHost.expectClean()
-            _ = try agent.stop()
-        }
-
-        @Test("In sriov-cni's place, with a network of its type")
-        func replaced() throws {
-            let agent = try AgentProcess(PodHost.file)
-            try Lab.settle()
-            let device = try #require(try PodHost.functions().first)
-            try Lab.run(["rm", "-rf", "/tmp/cni-bin"])
-            try Lab.run(["mkdir", "/tmp/cni-bin"])
-            let plugin = try Command(["sh", "-c", "command -v sluice-cni"]).finish().output.split(separator: "\n")
-            let said = try Lab.sluice(
-                "k8s", "install-cni", "--to", "/tmp/cni-bin", "--replace-sriov-cni", "--from",
-                String(try #require(plugin.first)))
-            #expect(said.status == 0, "\(said)")
-            let configuration = try Pod.configuration(
-                ["deviceID": "\(device)", "type": "sriov", "vlan": 0, "logLevel": "info"], version: "0.3.1",
-                isAddressed: false)
-            let pod = try Pod("replaced")
-            for command in ["ADD", "DEL"] {
-                let file = try Lab.file("sriov.json", configuration)
-                let result = try Command([
-                    "env", "CNI_COMMAND=\(command)", "CNI_CONTAINERID=c", "CNI_NETNS=\(pod.path)", "CNI_IFNAME=net1",
-                    "CNI_PATH=/tmp/cni-bin", "sh", "-c", "exec /tmp/cni-bin/sriov <\(file)",
-                ]).finish()
-                #expect(result.status == 0, "\(command): \(result)")
-                #expect(try pod.run("ip", "link", "show", "net1").status == (command == "ADD" ? 0 : 1), "\(command)")
-            }
-            try PodHost.expectClean()
-            try Lab.run(["rm", "-rf", "/tmp/cni-bin"])
             _ = try agent.stop()
         }
     }

@@ -175,18 +175,25 @@ extension LabSuite {
             try Lab.settle()
             let addresses = try PodHost.functions()
             let (first, second) = (try Pod("listens"), try Pod("comes"))
+            let addressed: [String: Any] = [
+                "type": "host-local", "ranges": [[["subnet": "10.7.0.0/24"]], [["subnet": "fd07::/64"]]],
+                "dataDir": "/tmp/cni-addresses",
+            ]
             let configurations = try addresses.prefix(2).map {
-                try Pod.configuration(["deviceID": "\($0)", "vlan": 7])
+                try Pod.configuration(["deviceID": "\($0)", "vlan": 7, "ipam": addressed])
             }
             _ = try first.add(configurations[0])
-            // A gratuitous ARP's target is its sender.
+            // A gratuitous ARP's target is its sender; a neighbour advertisement (RFC 4861) that nobody asked for is to all.
             let script = """
                 import socket
-                s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0806)); s.bind(("net1", 0))
+                s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3)); s.bind(("net1", 0))
                 print("listens", flush=True)
                 while True:
-                    d = s.recv(2048)
-                    if d[28:32] == d[38:42] and d[28:32] != b"\\0" * 4: print(socket.inet_ntoa(d[28:32]), flush=True)
+                    d = s.recv(2048); a = ""
+                    if d[12:14] == b"\\x08\\x06" and d[28:32] == d[38:42]: a = socket.inet_ntoa(d[28:32])
+                    if d[12:14] == b"\\x86\\xdd" and d[20] == 58 and d[54] == 136 and d[38] == 255:
+                        a = socket.inet_ntop(socket.AF_INET6, d[62:78])
+                    print(a, flush=True)
                 """
             let listener = try Command(["ip", "netns", "exec", "listens", "python3", "-c", script])
             defer {
@@ -195,36 +202,16 @@ extension LabSuite {
             }
             try Lab.wait(for: "the listener \(listener.errorSoFar)") { listener.outputSoFar.contains("listens") }
             let reply = try second.add(configurations[1])
-            let address = try #require(reply.address?.split(separator: "/").first)
-            try Lab.wait(for: "an announcement of \(address)") { listener.outputSoFar.contains(address) }
+            let told = try #require(reply.object["ips"] as? [[String: Any]]).compactMap { $0["address"] as? String }
+            #expect(told.count == 2)
+            for address in told.compactMap({ $0.split(separator: "/").first }) {
+                try Lab.wait(for: "an announcement of \(address)") {
+                    listener.outputSoFar.split(separator: "\n").contains(address)
+                }
+            }
             for (pod, configuration) in zip([first, second], configurations) {
                 #expect(try pod.call("DEL", configuration).status == 0)
             }
-            try PodHost.expectClean()
-            _ = try agent.stop()
-        }
-
-        @Test("A pod that sriov-cni has given a VF is taken away cleanly")
-        func former() throws {
-            let agent = try AgentProcess(PodHost.file)
-            try Lab.settle()
-            let address = try #require(try PodHost.functions().first)
-            let pod = try Pod("former")
-            let netdev = try #require(try Lab.host()[address]?.link?.name)
-            // As sriov-cni 2.9 leaves things.
-            let configuration = try Pod.configuration(["deviceID": "\(address)", "vlan": 5], network: "former")
-            try Lab.run(["ip", "link", "set", "ens10", "vf", "0", "vlan", "5", "trust", "on"])
-            try Lab.run(["ip", "link", "set", netdev, "netns", "former", "name", "net1"])
-            let folder = "/var/lib/cni/sriov"
-            try Lab.run(["mkdir", "-p", "\(folder)/pci"])
-            defer { _ = try? Lab.run(["rm", "-rf", folder]) }
-            let record = try Lab.file("former.json", configuration)
-            try Lab.run(["mv", record, "\(folder)/container-former-net1"])
-            try Lab.run(["sh", "-c", "echo \(pod.path) >\(folder)/pci/\(address)"])
-            try pod.delete(configuration)
-            #expect(
-                try LiveFileTree().entries(folder) == ["pci"]
-                    && LiveFileTree().entries("\(folder)/pci")?.isEmpty ?? false)
             try PodHost.expectClean()
             _ = try agent.stop()
         }
@@ -318,6 +305,31 @@ extension LabSuite {
             #expect(try held.call("DEL", holding).status == 0)
             try PodHost.expectClean()
             _ = try agent.stop()
+        }
+
+        @Test("STATUS says why no pod can be given a VF")
+        func unavailable() throws {
+            let configuration = try Pod.configuration(isAddressed: false)
+            func expectTold(_ text: String, _ location: SourceLocation = #_sourceLocation) throws {
+                let reply = try Pod.reply(Pod.start("STATUS", configuration))
+                let isTold = reply.code == 50 && "\(reply.object["msg"] ?? "")".contains(text)
+                #expect(isTold, "\(reply)", sourceLocation: location)
+            }
+            var agent = try AgentProcess(PodHost.file.replacing("for: kubernetes", with: "for: libvirt"))
+            try expectTold("no pool is for pods")
+            _ = try agent.stop()
+            agent = try AgentProcess(PodHost.file)
+            #expect(try Pod.reply(Pod.start("STATUS", configuration)).status == 0)
+            // A disk that has lost what was written to it.
+            let lose =
+                "for f in /var/lib/sluice/ledger.db*; do head -c 65536 /dev/zero | dd of=$f conv=notrunc status=none; done"
+            try Lab.run(["sh", "-c", lose])
+            try expectTold("ledger")
+            let pod = try Pod("unserved")
+            let device = try #require(try PodHost.functions().first)
+            #expect(try pod.call("ADD", try Pod.configuration(["deviceID": "\(device)"])).status == 1)
+            #expect(try pod.run("ip", "link", "show", "net1").status != 0)
+            agent.command.kill(SIGKILL)
         }
 
         @Test("CHECK tells what has changed; DEL comes too late for the namespace; GC takes what nobody names")

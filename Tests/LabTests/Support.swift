@@ -65,6 +65,10 @@ enum Lab {
             WriteRequest(path: path, value: value, operation: "write \(path)"), deadline: .seconds(60))
     }
 
+    /// Has the emulated machine changed from outside: a cable pulled (`set_link card0 off`; the cards have numbers, as the
+    /// ports in lab/topology) or a card (`device_del card0`).
+    static func machine(_ command: String) throws { try run(["sh", "-c", "echo '\(command)' >/dev/ttyS2"]) }
+
     /// Runs a program that must succeed.
     @discardableResult
     static func run(_ arguments: [String]) throws -> String {

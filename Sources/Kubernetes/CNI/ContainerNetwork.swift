@@ -164,7 +164,9 @@ public struct ContainerNetwork: Sendable {
                 try await turns.passing(attachment) {
                     // Since the list was made it may have ended, and another one begun.
                     guard self.lease(attachment)?.id == lease.id else { return }
-                    DeviceInfoFiles.removeInterfaces(of: lease.address, files: kernel.files)
+                    await offLoop.run { [files = kernel.files] in
+                        DeviceInfoFiles.removeInterfaces(of: lease.address, files: files)
+                    }
                     try await remove(lease)
                 }
             } catch {
