@@ -1,6 +1,7 @@
 internal import CLinux
 internal import Glibc
 internal import Netlink
+internal import PCI
 
 /// What has to be done at least for a pod's interface, with nothing around it: no process, no record, no look at anything.
 struct PodCost {
@@ -8,6 +9,18 @@ struct PodCost {
     var function: String
     var namespace: String
     var mac: MACAddress?
+
+    /// The function's index on its port.
+    private var number: UInt32 {
+        get throws {
+            let files = LiveFileTree()
+            for number in 0..<UInt32(256) {
+                guard let name = try files.linkName("/sys/class/net/\(port)/device/virtfn\(number)") else { break }
+                if name == function { return number }
+            }
+            fail("\(function) is no VF of \(port)")
+        }
+    }
 
     /// Prints how long each round takes: a line of `kernelADD` and one of `kernelDEL`, milliseconds.
     func measure(_ rounds: Int) throws {
@@ -36,7 +49,7 @@ struct PodCost {
         var settings = VirtualFunctionSettings()
         settings.vlans = [VLAN(id: 100)]
         settings.mac = mac
-        try host.set([VirtualFunctionChange(index: 0, settings: settings)], of: index)
+        try host.set([VirtualFunctionChange(index: try number, settings: settings)], of: index)
         if mac != nil {
             put(function, "/sys/bus/pci/drivers/igbvf/unbind")
             put(function, "/sys/bus/pci/drivers/igbvf/bind")
@@ -57,7 +70,7 @@ struct PodCost {
         var settings = VirtualFunctionSettings()
         settings.vlans = []
         if mac != nil { settings.mac = MACAddress(rawValue: 0x0200_0000_0900) }
-        try host.set([VirtualFunctionChange(index: 0, settings: settings)], of: index)
+        try host.set([VirtualFunctionChange(index: try number, settings: settings)], of: index)
         put(function, "/sys/bus/pci/drivers/igbvf/bind")
     }
 

@@ -180,8 +180,9 @@ public struct Daemon: Sendable {
             triggers.finish()
             work.finish()
             for work in virtualWork { work.finish() }
-            kubeletWork.finish()
+            // Its end cancels what serves the kubelet, which is to have ended by itself by then.
             await plugin.stop()
+            kubeletWork.finish()
             tasks.cancelAll()
         }
         hub.close()

@@ -107,4 +107,29 @@ struct DeviceHealthTests {
         member.function.holders = [holder]
         #expect(problem(member, .maintained)?.contains("4711") ?? false)
     }
+
+    @Test(
+        "The last list that the kubelet gets is the newest one, also where others have it told again at the same time")
+    func newest() async throws {
+        let member = try member()
+        let list = try ResourceList(#"{"resourceList":[{"resourceName":"r"}]}"#, prefix: "intel.com")
+        let resource = NodeResource(try #require(list.resources.first), [(member, nil)])
+        let server = ResourceServer(resource, devices: [], socket: "/nowhere")
+        let (lists, end) = server.watch()
+        defer { end() }
+        var iterator = lists.makeAsyncIterator()
+        for round in 0..<5000 {
+            let teller = Task.detached { while !Task.isCancelled { server.tellAgain() } }
+            var devices: [PluginDevice] = []
+            for number in 0..<20 {
+                var device = PluginDevice(member, nil, of: pods, hasTopology: false)
+                device.problem = "\(round) \(number)"
+                devices = [device]
+                _ = server.update(resource, devices)
+            }
+            teller.cancel()
+            await teller.value
+            try #require(await iterator.next() == devices)
+        }
+    }
 }

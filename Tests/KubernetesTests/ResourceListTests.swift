@@ -206,6 +206,17 @@ struct ResourceListTests {
                 .map(\.members.count)
         }
         #expect(try counts() == [1, 1])
+        // What its pods get stays what it was, whichever selector it had.
+        let resource = try #require(
+            NodeResources.all(of: pools, and: list, leases: [lease], on: facts(list, FakeKernel.lab().files))
+                .resources.last)
+        #expect(resource.onTheirWay == [member.id])
+        var before = resource
+        before.needs[member.id] = .init(rdma: true)
+        #expect(resource.following(before).needs[member.id] == .init(rdma: true))
+        var matched = resource
+        matched.onTheirWay = []
+        #expect(matched.following(before).needs[member.id] == .init())
         lease.returnsTo = lease.consumer
         lease.consumer = Consumer(.namespace, "/run/netns/a", generation: 1)
         #expect(try counts() == [1, 1])

@@ -40,30 +40,43 @@ extension LabSuite.KubeletTests {
 
     @Test("A card that is pulled takes its VFs along, also a pod's; when it is back they are the kubelet's again")
     func cardPulled() async throws {
-        let agent = try agent(PodHost.file(virtualFunctions: 2, ports: 2))
+        let agent = try agent(PodHost.file(virtualFunctions: 3, ports: 2))
         let (resource, kubelet) = (resource, FakeKubelet(in: folder, .registry))
         try await kubelet.run { kubelet in
-            let ids = try await devices(kubelet, 4)
+            let ids = try await devices(kubelet, 6)
             _ = try await kubelet.allocate([ids[0]], of: resource)
-            let pod = try Pod("card")
+            _ = try await kubelet.allocate([ids[1]], of: resource)
+            kubelet.setPods([("demo", "has", "app", resource, [ids[0]]), ("demo", "waits", "app", resource, [ids[1]])])
+            let (pod, waiting) = (try Pod("card"), try Pod("waits"))
             let configuration = try Pod.configuration(["deviceID": ids[0], "vlan": 100])
+            let second = try Pod.configuration(["deviceID": ids[1], "vlan": 100])
             _ = try pod.add(configuration)
             try Lab.machine("device_del card0")
             try Lab.wait(for: "the card's end") { try LiveFileTree().entries("/sys/class/net/ens10") == nil }
             let isGone = await kubelet.wait { resources in
                 let devices = resources[resource]?.devices ?? [:]
-                return ids[..<2].allSatisfy { devices[$0]?.isHealthy != true }
-                    && ids[2...].allSatisfy { devices[$0]?.isHealthy == true }
+                return ids[..<3].allSatisfy { devices[$0]?.isHealthy != true }
+                    && ids[3...].allSatisfy { devices[$0]?.isHealthy == true }
             }
             #expect(isGone, "\(kubelet.resources)")
-            #expect(try lease(ids[0])?.state == "lost")
-            // Its pod can go all the same.
+            #expect(try lease(ids[0])?.state == "lost" && lease(ids[1])?.state == "lost")
+            // A pod of sriov-cni's, and one of this program's: both can go all the same.
+            let former = "/var/lib/cni/sriov"
+            let record = try Pod.configuration(["deviceID": ids[2], "vlan": 5], network: "former")
+            try Lab.run(["sh", "-c", "mkdir -p \(former)/pci; echo '\(record)' >\(former)/container-former-net1"])
+            try Pod.delete(record, container: "container-former")
+            #expect(try LiveFileTree().entries(former) == ["pci"])
             try pod.delete(configuration)
-            #expect(try PodHost.leases().isEmpty)
+            kubelet.setPods([("demo", "waits", "app", resource, [ids[1]])])
+            #expect(try lease(ids[0]) == nil)
             try Lab.wait(for: "the slot") { try LiveFileTree().text("/sys/bus/pci/slots/10/power") == "0" }
             try Lab.machine("device_add igb,id=card0,netdev=net0,bus=port0,mac=02:5c:00:00:00:00")
             try Lab.wait(for: "its VFs") { try LiveFileTree().entries("/sys/bus/pci/drivers/igbvf/\(ids[1])") != nil }
-            #expect(try await devices(kubelet, 4) == ids)
+            #expect(try await devices(kubelet, 6) == ids)
+            // The pod that had none yet gets it now.
+            try Lab.wait(for: "its allocation") { try lease(ids[1])?.state == "active" }
+            _ = try waiting.add(second)
+            try waiting.delete(second)
             _ = try await kubelet.allocate([ids[0]], of: resource)
             _ = try pod.add(configuration)
             try pod.delete(configuration)

@@ -21,6 +21,8 @@ public struct ContainerNetwork: Sendable {
     private let turns = Turnstiles<String>()
     /// Runs what writes files off the event loop.
     let offLoop = SerialQueue()
+    /// Reads the ledger, whose disk may be slow, so that nobody else waits for it.
+    private let ledgerReads = SerialQueue()
 
     /// A plugin on a host. `askKubelet` makes leases say which pods the kubelet has their functions for, and returns whether it
     /// has answered.
@@ -51,7 +53,7 @@ public struct ContainerNetwork: Sendable {
             case "DEL": return try await turns.passing(attachment) { try await delete(call, conf) }
             case "CHECK": return try await turns.passing(attachment) { try await check(call, conf) }
             case "GC": return try await collect(call, conf)
-            case "STATUS": return try status(call, conf)
+            case "STATUS": return try await status(call, conf)
             default:
                 throw CNIError(
                     .invalidEnvironment, "CNI_COMMAND is \"\(call.command.prefix(100))\"",
@@ -76,7 +78,7 @@ public struct ContainerNetwork: Sendable {
         }
     }
 
-    private func status(_ call: CNICall, _ conf: NetworkConfiguration) throws -> Answer {
+    private func status(_ call: CNICall, _ conf: NetworkConfiguration) async throws -> Answer {
         // Functions that are in no pool are given out by name, as lists of resources have them.
         let pools = manager.pools
         let isForPods = pools.pools.contains { ["kubernetes", "any"].contains($0.declared.purpose) }
@@ -84,7 +86,13 @@ public struct ContainerNetwork: Sendable {
             throw CNIError(
                 .notAvailable, "no pool is for pods", remedy: "write for: kubernetes into a pool of the host file")
         }
-        try manager.checkLedger()
+        do throws(LeasingError) {
+            try await ledgerReads.run { [manager] () throws(LeasingError) in try manager.checkLedger() }
+        } catch {
+            var told = CNIError(error)
+            told.code = CNIError.Code.notAvailable.rawValue
+            throw told
+        }
         return try delegate(call, conf) ?? .result("")
     }
 
@@ -133,7 +141,7 @@ public struct ContainerNetwork: Sendable {
 
     /// Releases a lease, also when somebody else is about to; nil is one that has ended. One that could not be cleaned is
     /// tried once more, and then kept out of everybody's reach, and told of: the container can go.
-    private func release(_ id: String, takingDriver: Bool) async throws(LeasingError) -> Lease? {
+    func release(_ id: String, takingDriver: Bool) async throws(LeasingError) -> Lease? {
         var lease: Lease?
         do throws(LeasingError) {
             lease = try await manager.release(id, takingDriver: takingDriver, actor: "cni")
@@ -164,8 +172,11 @@ public struct ContainerNetwork: Sendable {
                 try await turns.passing(attachment) {
                     // Since the list was made it may have ended, and another one begun.
                     guard self.lease(attachment)?.id == lease.id else { return }
-                    await offLoop.run { [files = kernel.files] in
-                        DeviceInfoFiles.removeInterfaces(of: lease.address, files: files)
+                    // What is at its place now may be another card's function, of another pod.
+                    if !manager.leases.contains(where: { $0.address == lease.address && $0.id != lease.id }) {
+                        await offLoop.run { [files = kernel.files] in
+                            DeviceInfoFiles.removeInterfaces(of: lease.address, files: files)
+                        }
                     }
                     try await remove(lease)
                 }

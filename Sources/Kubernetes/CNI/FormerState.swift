@@ -38,7 +38,7 @@ struct FormerState: Sendable {
 
 extension ContainerNetwork {
     /// Leases a VF that sriov-cni has given away, so that it is released like those of this plugin; nil when somebody else
-    /// has it by now.
+    /// has it by now, or it went with its card.
     func adopt(_ former: FormerState, _ call: CNICall, _ attachment: String) async throws -> Lease? {
         let others = manager.leases.filter { $0.address == former.address }
         // One that the kubelet has allocated is this pod's, unless it says otherwise.
@@ -46,6 +46,11 @@ extension ContainerNetwork {
             lease.consumer.kind == .allocation && (lease.pod == nil || call.pod == nil || lease.pod == call.pod)
         }
         guard isOurs else { return nil }
+        if let lost = others.first(where: { $0.state == .lost }) {
+            _ = try await release(lost.id, takingDriver: false)
+            return nil
+        }
+        guard try kernel.files.entries(PCIReader.path(former.address)) != nil else { return nil }
         guard manager.pools.member(at: former.address) != nil else {
             throw CNIError(
                 .failed, "\(former.address), which sriov-cni has given away, is not a VF that the host file declares",

@@ -58,6 +58,7 @@ struct Allocator: Sendable {
                 return try containers.map { ids in
                     let devices = try ids.map { ($0, try resource.nodes(of: $0, files: kernel.files)) }
                     for (id, nodes) in devices {
+                        if resource.needs[id]?.rdma ?? false, nodes.rdmaDevice == nil { throw Self.lacksRDMA(id) }
                         // No file tells of a subfunction.
                         guard let member = members.first(where: { $0.id == id }) else { continue }
                         try infoFiles.write(DeviceInfo(member, nodes), resource.name, id)
@@ -69,6 +70,13 @@ struct Allocator: Sendable {
             for lease in leases { try? await manager.endAllocation(lease) }
             throw Self.refusal(error)
         }
+    }
+
+    /// A pod without the nodes that it is to have would fail of something else.
+    private static func lacksRDMA(_ id: String) -> LeasingError {
+        LeasingError(
+            .unprepared, "\(id) has no RDMA device, whose nodes its pods are to get",
+            remedy: "rdma dev lists them: load the driver's RDMA part, such as mlx5_ib, or ask for no RDMA")
     }
 
     private func check(

@@ -232,9 +232,8 @@ public final class DevicePlugin: Sendable {
         do {
             let outcome = await pods.endOthers(try await pods.learn(resources))
             if outcome.isOpen { askLater(in: PodResources.patience + .seconds(1)) }
-            for server in servers.withLock({ $0.values }) where outcome.stale.contains("\(server.name)") {
-                server.tellAgain()
-            }
+            // The kubelet writes the whole of its record, whichever list makes it do so: the resource itself may be none any more.
+            if outcome.isStale { for server in servers.withLock({ $0.values }) { server.tellAgain() } }
             if outcome.isAnswer,
                 !hasAnswered.withLock({ hasAnswered in
                     defer { hasAnswered = true }
@@ -272,9 +271,11 @@ public final class DevicePlugin: Sendable {
         var now = Set(resources.map { "\($0.name)" })
         for lease in manager.leases {
             guard let allocation = lease.allocation else { continue }
-            // A program that lets go of its device may be a pod's that ends.
-            let isHeld = !(members[lease.function]?.function.holders.isEmpty ?? true)
-            now.insert("\(allocation) \(lease.id) \(lease.address) \(isHeld)")
+            // A program that lets go of its device may be a pod's that ends; and a device that was away may be there again.
+            let member = members[lease.function]
+            now.insert(
+                "\(allocation) \(lease.id) \(lease.address) \(member?.function.holders.isEmpty ?? true) \(member == nil)"
+            )
         }
         guard allocated.isOther(now) else { return }
         allocator.keepInfoFiles(of: resources, mayRemove: hasAnswered.withLock { $0 })

@@ -16,6 +16,8 @@ public struct NodeResource: Sendable {
     public var spread = DeclaredPool.Spread.physicalFunction
     /// What containers get with a device beside it, by the kubelet's name for it.
     var needs: [String: DeviceNodes.Needs] = [:]
+    /// Functions on their way from one pod to the next, which may have nothing that a selector asks for.
+    var onTheirWay: Set<String> = []
     /// What containers are told besides, by PCI address; `*` is of all.
     public var additionalInfo: [String: [String: String]] = [:]
 
@@ -48,6 +50,13 @@ public struct NodeResource: Sendable {
     func devices(_ occupied: [FunctionIdentity: Placement.Occupation]) -> [PluginDevice] {
         members.map { PluginDevice($0, occupied[$0.identity], of: consumer, hasTopology: hasTopology) }
             + subfunctions.map { PluginDevice($0, hasTopology: hasTopology) }
+    }
+
+    /// The same, in which what is on its way is what it was before.
+    func following(_ before: NodeResource) -> NodeResource {
+        var resource = self
+        for id in onTheirWay { resource.needs[id] = before.needs[id] ?? needs[id] }
+        return resource
     }
 
     /// What the kubelet knows its devices by.

@@ -22,12 +22,14 @@ enum NodeResources {
                 continue
             }
             var selected: [(member: Pool.Member, selector: ResourceSelector?)] = []
+            var onTheirWay: Set<String> = []
             rest.removeAll { member in
                 let selector = entry.selector(of: member, on: node)
                 let isSelected = allocations[member.identity].map { $0 == "\(entry.name)" } ?? (selector != nil)
-                // One that is on its way selects by what it has in common with the others.
-                if isSelected { selected.append((member, selector ?? entry.selectors.first)) }
-                return isSelected
+                guard isSelected else { return false }
+                selected.append((member, selector ?? entry.selectors.first))
+                if selector == nil { onTheirWay.insert(member.id) }
+                return true
             }
             var selectedSubfunctions: [(subfunction: NodeSubfunction, selector: ResourceSelector)] = []
             subfunctions.removeAll { subfunction in
@@ -41,7 +43,9 @@ enum NodeResources {
                     ? "the subfunctions" : "those that the host file declares and no pool has"
                 findings.append("\(entry.name) of the list has no device: it selects none of \(those)")
             }
-            resources.append(NodeResource(entry, selected, selectedSubfunctions))
+            var resource = NodeResource(entry, selected, selectedSubfunctions)
+            resource.onTheirWay = onTheirWay
+            resources.append(resource)
         }
         return (resources, findings)
     }

@@ -39,9 +39,8 @@ final class PodResources: Sendable {
         var isAnswer = true
         /// Whether to ask again in a while.
         var isOpen = false
-        /// Resources of which the kubelet has something down that it does not name: told its list once more, it writes its
-        /// record anew.
-        var stale: Set<String> = []
+        /// Whether the kubelet has something down that it does not name: told a list once more, it writes its record anew.
+        var isStale = false
     }
 
     /// What the kubelet, by its socket, has said: the pod of each device, by resource.
@@ -93,7 +92,11 @@ final class PodResources: Sendable {
     /// Notes that the kubelet has given a function to a pod, also when that was before this program came.
     private func hold(_ address: PCIAddress, _ resource: NodeResource, _ pod: String) async throws {
         let lease: Lease?
-        if let known = manager.lease(at: address) {
+        if let known = manager.lease(at: address), known.state == .lost, known.consumer == resource.consumer {
+            // Its card was away. What is there now is made anew, and the pod's before it has an interface, clean.
+            guard try await manager.release(known.id, actor: "kubelet").state == .free else { return }
+            lease = try await manager.adopt(address, for: resource.consumer, actor: "kubelet")
+        } else if let known = manager.lease(at: address) {
             lease = known
         } else {
             lease = try await manager.adopt(address, for: resource.consumer, actor: "kubelet")
@@ -137,7 +140,7 @@ final class PodResources: Sendable {
                     missing[lease.missingKey]?.told = now
                     return true
                 }
-                if isDue { outcome.stale.insert(consumer.identifier) }
+                if isDue { outcome.isStale = true }
             } else {
                 try? await manager.endAllocation(lease)
             }

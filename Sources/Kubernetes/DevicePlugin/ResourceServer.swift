@@ -50,14 +50,13 @@ final class ResourceServer: Sendable {
 
     /// Takes over what the resource has now, and tells the kubelet when that is something else. Returns whether it is.
     func update(_ resource: NodeResource, _ devices: [PluginDevice]) -> Bool {
-        let watchers = state.withLock { state -> [AsyncStream<[PluginDevice]>.Continuation]? in
-            state.resource = resource
-            guard state.devices != devices else { return nil }
+        state.withLock { state in
+            state.resource = resource.following(state.resource)
+            guard state.devices != devices else { return false }
             state.devices = devices
-            return Array(state.watchers.values)
+            Self.tell(state)
+            return true
         }
-        for watcher in watchers ?? [] { watcher.yield(devices) }
-        return watchers != nil
     }
 
     /// What the resource has, now and whenever it changes.
@@ -78,8 +77,12 @@ final class ResourceServer: Sendable {
 
     /// Tells the kubelet its list once more, so that it writes down what is allocated.
     func tellAgain() {
-        let (watchers, devices) = state.withLock { (Array($0.watchers.values), $0.devices) }
-        for watcher in watchers { watcher.yield(devices) }
+        state.withLock { Self.tell($0) }
+    }
+
+    /// To be called with the lock held: of two lists the older one must not be the last that the kubelet gets.
+    private static func tell(_ state: borrowing State) {
+        for watcher in state.watchers.values { watcher.yield(state.devices) }
     }
 
     // MARK: The socket
