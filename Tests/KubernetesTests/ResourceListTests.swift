@@ -35,10 +35,10 @@ struct ResourceListTests {
 
     /// What is known of the lab beside its functions.
     private func facts(
-        _ list: ResourceList, _ files: any FileTree, _ packages: FirmwarePackages? = nil
+        _ list: ResourceList, _ files: any FileTree, _ firmware: FirmwareFacts? = nil
     ) throws -> NodeFacts {
         NodeFacts(
-            of: try HostReader(kernel: FakeKernel.lab()).read(), for: list, files: files, packages: packages)
+            of: try HostReader(kernel: FakeKernel.lab()).read(), for: list, files: files, firmware: firmware)
     }
 
     /// The VFs that a selector has, by name.
@@ -84,7 +84,7 @@ struct ResourceListTests {
     @Test("VFs are selected by the package that they have loaded, or their port has; each is asked for it once")
     func packages() async throws {
         let (kernel, members) = (FakeKernel.lab(), try pools().others)
-        let packages = FirmwarePackages(kernel: kernel)
+        let firmware = FirmwareFacts(kernel: kernel, files: kernel.files)
         kernel.load("GTP", into: try #require(members[0].port).pci.address)
         kernel.load("COMMS", into: members[1].function.pci.address)
         let list = try list(
@@ -92,20 +92,20 @@ struct ResourceListTests {
         )
         func counts() throws -> [Int] {
             try NodeResources.all(
-                of: pools(), and: list, leases: [], on: facts(list, kernel.files, packages)
+                of: pools(), and: list, leases: [], on: facts(list, kernel.files, firmware)
             )
             .resources.map(\.members.count)
         }
-        #expect(list.findings.isEmpty && list.asksForPackages)
+        #expect(list.findings.isEmpty && list.firmwareQuestions == [.package])
         #expect(try counts() == [0, 0])
-        #expect(await packages.read(members))
+        #expect(await firmware.read([.package], of: members))
         #expect(try counts() == [1, 1])
         let asked = kernel.messages
-        #expect(await packages.read(members) == false && kernel.messages == asked)
+        #expect(await firmware.read([.package], of: members) == false && kernel.messages == asked)
         // A VF that is removed and made anew is another one.
-        _ = await packages.read(Array(members.dropFirst(2)))
+        _ = await firmware.read([.package], of: Array(members.dropFirst(2)))
         kernel.load("OS", into: members[0].function.pci.address)
-        #expect(await packages.read(members))
+        #expect(await firmware.read([.package], of: members))
         #expect(try counts() == [2, 0])
     }
 

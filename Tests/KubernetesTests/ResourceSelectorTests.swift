@@ -26,13 +26,15 @@ struct ResourceSelectorTests {
     }
 
     private func selects(
-        _ member: Pool.Member, _ selectors: String, _ kind: String = "netDevice", files: any FileTree = Files()
+        _ member: Pool.Member, _ selectors: String, _ kind: String = "netDevice", files: any FileTree = Files(),
+        _ firmware: FirmwareFacts? = nil
     ) throws -> Bool {
         let list = try ResourceList(
             #"{"resourceList":[{"resourceName":"r","deviceType":"\#(kind)","selectors":\#(selectors)}]}"#,
             prefix: "intel.com")
         #expect(list.findings.isEmpty, "\(list.findings)")
-        let node = NodeFacts(of: try HostReader(kernel: FakeKernel.lab()).read(), for: list, files: files)
+        let node = NodeFacts(
+            of: try HostReader(kernel: FakeKernel.lab()).read(), for: list, files: files, firmware: firmware)
         return try #require(list.resources.first).selector(of: member, on: node) != nil
     }
 
@@ -55,7 +57,7 @@ struct ResourceSelectorTests {
 
     @Test(
         "InfiniBand, by the port's address where the function has no netdev; partition keys by the first port's first")
-    func infiniband() throws {
+    func infiniband() async throws {
         var member = try member()
         let path = PCIReader.path(member.function.pci.address)
         member.function.link = nil
@@ -65,8 +67,12 @@ struct ResourceSelectorTests {
         let files = Files(
             texts: ["\(path)/infiniband/mlx5_2/ports/1/pkeys/0": "0x8001\n"],
             folders: ["\(path)/infiniband": ["mlx5_2"]])
-        #expect(try selects(member, #"{"isRdma":true,"pKeys":["0xffff","0x8001"]}"#, files: files))
-        #expect(try !selects(member, #"{"pKeys":["0xffff"]}"#, files: files))
+        let firmware = FirmwareFacts(kernel: FakeKernel.lab(), files: files)
+        #expect(try !selects(member, #"{"pKeys":["0x8001"]}"#, files: files, firmware))
+        #expect(await firmware.read([.partitionKey], of: [member]))
+        #expect(await !firmware.read([.partitionKey], of: [member]))
+        #expect(try selects(member, #"{"isRdma":true,"pKeys":["0xffff","0x8001"]}"#, files: files, firmware))
+        #expect(try !selects(member, #"{"pKeys":["0xffff"]}"#, files: files, firmware))
         #expect(try !selects(member, #"{"pKeys":["0x8001"]}"#))
     }
 

@@ -18,7 +18,7 @@ public final class DevicePlugin: Sendable {
     private let group: MultiThreadedEventLoopGroup
     private let logger: Logger
     private let allocator: Allocator
-    private let packages: FirmwarePackages
+    private let firmware: FirmwareFacts
     private let changes: AsyncStream<Void>
     private let wake: @Sendable () -> Void
     private let options: Options
@@ -64,7 +64,7 @@ public final class DevicePlugin: Sendable {
         self.changes = changes
         self.wake = wake
         allocator = Allocator(manager: manager, kernel: kernel, infoFiles: DeviceInfoFiles(), usesCDI: options.usesCDI)
-        packages = FirmwarePackages(kernel: kernel)
+        firmware = FirmwareFacts(kernel: kernel, files: kernel.files)
         pods = PodResources(
             manager: manager, connection: KubeletConnection(socket: folders.podResources, group: group),
             checkpoint: KubeletCheckpoint(path: folders.checkpoint))
@@ -149,9 +149,10 @@ public final class DevicePlugin: Sendable {
         let resources = resources
         let folder = pluginFolder
         followLeases(resources)
-        if configuration.withLock({ $0.list.asksForPackages }) {
-            let (packages, members, wake) = (packages, manager.pools.others, wake)
-            tasks.addTask { if await packages.read(members) { wake() } }
+        let questions = configuration.withLock { $0.list.firmwareQuestions }
+        if !questions.isEmpty {
+            let (firmware, members, wake) = (firmware, manager.pools.others, wake)
+            tasks.addTask { if await firmware.readUnlessReading(questions, of: members) { wake() } }
         }
         let names = Set(resources.map(\.name))
         let gone = servers.withLock { servers in
@@ -178,10 +179,11 @@ public final class DevicePlugin: Sendable {
         let (list, told) = configuration.withLock { ($0.list, $0.told) }
         let (resources, findings) = NodeResources.all(
             of: manager.pools, and: list, leases: manager.leases,
-            on: NodeFacts(of: manager.observedHost, for: list, files: allocator.kernel.files, packages: packages))
+            on: NodeFacts(of: manager.observedHost, for: list, files: allocator.kernel.files, firmware: firmware))
         for finding in findings where !told.contains(finding) { logger.warning("\(finding)") }
         configuration.withLock { $0.told = Set(findings) }
-        return resources
+        let servers = servers.withLock(\.self)
+        return resources.map { resource in servers[resource.name].map { resource.following($0.resource) } ?? resource }
     }
 
     // MARK: Configuration
@@ -282,13 +284,15 @@ public final class DevicePlugin: Sendable {
         if now.count > resources.count { askLater(in: .seconds(5)) }
     }
 
-    /// A list that selects by packages is taken over when they are known, or its functions would be another resource's for a
+    /// A list that selects by what firmware tells is taken over when that is known, or its functions would be another resource's for a
     /// moment. A card that does not answer does not keep the others from being told of.
     private func takeOver(_ list: ResourceList) async {
-        guard list.asksForPackages else { return configuration.withLock { $0.list = list } }
+        guard !list.firmwareQuestions.isEmpty else { return configuration.withLock { $0.list = list } }
+        let file = configuration.withLock { $0.file }
         let read: @Sendable () async -> Void = { [self] in
-            _ = await packages.read(manager.pools.others)
-            configuration.withLock { $0.list = list }
+            _ = await firmware.read(list.firmwareQuestions, of: manager.pools.others)
+            // By now there may be a newer one.
+            configuration.withLock { if $0.file == file { $0.list = list } }
             wake()
         }
         if life.withLock({ $0 }) == .beginning { await read() } else { Task { await read() } }
@@ -335,10 +339,15 @@ public final class DevicePlugin: Sendable {
                 logger.notice("the kubelet has taken \(name)")
             }
         }
-        let listener = server.prepare(
-            [registration, DevicePluginService(server: server, allocator: allocator)], on: group)
+        // Once it is stopping nobody would stop another one.
+        let listener = life.withLock { life -> ResourceServer.Server? in
+            guard life == .running else { return nil }
+            served(1)
+            return server.prepare(
+                [registration, DevicePluginService(server: server, allocator: allocator)], on: group)
+        }
+        guard let listener else { return }
         let logger = logger
-        served(1)
         tasks.addTask { [self] in
             defer { served(-1) }
             do {

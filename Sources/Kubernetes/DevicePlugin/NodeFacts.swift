@@ -5,16 +5,16 @@ internal import SRIOV
 /// What is known of a node beside its functions.
 struct NodeFacts: Sendable {
     var files: any FileTree
-    var packages: FirmwarePackages?
+    var firmware: FirmwareFacts?
     /// By the functions that they are made of.
     var vdpaDevices: [PCIAddress: [VDPADevice]] = [:]
     var subfunctions: [NodeSubfunction] = []
 
     /// What a list's selectors ask for, and no more: this is read at every look. A host whose sysfs does not tell its vDPA devices
     /// or subfunctions has none.
-    init(of host: Host, for list: ResourceList, files: any FileTree, packages: FirmwarePackages? = nil) {
+    init(of host: Host, for list: ResourceList, files: any FileTree, firmware: FirmwareFacts? = nil) {
         self.files = files
-        self.packages = packages
+        self.firmware = firmware
         if list.asksForVDPA { vdpaDevices = (try? VDPADevice.all(files)) ?? [:] }
         guard list.asksForSubfunctions else { return }
         for subfunction in (try? Subfunction.all(files)) ?? [] {

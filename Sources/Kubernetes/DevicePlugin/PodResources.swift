@@ -46,6 +46,8 @@ final class PodResources: Sendable {
     /// What the kubelet, by its socket, has said: the pod of each device, by resource.
     struct Answer {
         fileprivate var pods: [String: [String: String]]
+        /// Functions that are there again, and what their lost leases were for.
+        fileprivate var returned: [(lease: Lease, pod: String)] = []
         fileprivate var kubelet: FileIdentity
     }
 
@@ -61,16 +63,21 @@ final class PodResources: Sendable {
         guard let kubelet = FileIdentity(connection.socket) else { return nil }
         // Also of resources that are none any more: their pods go on.
         let pods = try await devices(of: Set(resources.map { "\($0.name)" } + allocated))
+        var returned: [(lease: Lease, pod: String)] = []
         for resource in resources {
             for member in resource.members {
                 let address = member.function.pci.address
                 guard let pod = pods["\(resource.name)"]?["\(address)"] else { continue }
                 // Of a lease that has begun since, the answer says nothing.
                 if let lease = manager.lease(at: address), !leases.contains(where: { $0.id == lease.id }) { continue }
-                try? await hold(address, resource, pod)
+                if let lease = manager.lease(at: address), lease.state == .lost, lease.consumer == resource.consumer {
+                    returned.append((lease, pod))
+                } else {
+                    try? await hold(address, resource.consumer, pod)
+                }
             }
         }
-        return Answer(pods: pods, kubelet: kubelet)
+        return Answer(pods: pods, returned: returned, kubelet: kubelet)
     }
 
     /// The pod of each device, by resource.
@@ -90,22 +97,29 @@ final class PodResources: Sendable {
     }
 
     /// Notes that the kubelet has given a function to a pod, also when that was before this program came.
-    private func hold(_ address: PCIAddress, _ resource: NodeResource, _ pod: String) async throws {
+    private func hold(_ address: PCIAddress, _ consumer: Consumer, _ pod: String) async throws {
         let lease: Lease?
-        if let known = manager.lease(at: address), known.state == .lost, known.consumer == resource.consumer {
-            // Its card was away. What is there now is made anew, and the pod's before it has an interface, clean.
-            guard try await manager.release(known.id, actor: "kubelet").state == .free else { return }
-            lease = try await manager.adopt(address, for: resource.consumer, actor: "kubelet")
-        } else if let known = manager.lease(at: address) {
+        if let known = manager.lease(at: address) {
             lease = known
         } else {
-            lease = try await manager.adopt(address, for: resource.consumer, actor: "kubelet")
+            lease = try await manager.adopt(address, for: consumer, actor: "kubelet")
         }
         guard let lease, [.namespace, .allocation].contains(lease.consumer.kind) else { return }
         missing.withLock { $0[lease.missingKey] = nil }
-        let isKnown = lease.consumer == resource.consumer || lease.returnsTo == resource.consumer
+        let isKnown = lease.consumer == consumer || lease.returnsTo == consumer
         if !isKnown || lease.pod ?? "" != pod {
-            try await manager.note(lease, allocatedBy: resource.consumer, pod: pod)
+            try await manager.note(lease, allocatedBy: consumer, pod: pod)
+        }
+    }
+
+    /// Gives pods back what was away with its card: what is there now is another function, which is cleaned for the pod that
+    /// waits for its interface.
+    private func giveBack(_ returned: [(lease: Lease, pod: String)]) async {
+        for (lease, pod) in returned {
+            guard let ended = try? await manager.release(lease.id, actor: "kubelet"), ended.state == .free else {
+                continue
+            }
+            try? await hold(lease.address, lease.consumer, pod)
         }
     }
 
@@ -114,6 +128,7 @@ final class PodResources: Sendable {
         guard let answer else {
             return Outcome(isAnswer: false, isOpen: manager.leases.contains { $0.allocation != nil })
         }
+        await giveBack(answer.returned)
         let (pods, kubelet) = (answer.pods, answer.kubelet)
         let checkpoint = checkpoint
         // What is not understood may name any of them.

@@ -36,8 +36,14 @@ public struct ResourceList: Sendable, Hashable {
     /// No resources.
     init() {}
 
-    /// Whether a selector asks for the packages that cards have loaded.
-    var asksForPackages: Bool { resources.contains { $0.selectors.contains { $0.profiles != nil } } }
+    /// What selectors ask of cards' firmware.
+    var firmwareQuestions: Set<FirmwareFacts.Question> {
+        let selectors = resources.flatMap(\.selectors)
+        var questions: Set<FirmwareFacts.Question> = []
+        if selectors.contains(where: { $0.profiles != nil }) { questions.insert(.package) }
+        if selectors.contains(where: { $0.pKeys != nil }) { questions.insert(.partitionKey) }
+        return questions
+    }
 
     /// Whether a selector asks for vDPA devices.
     var asksForVDPA: Bool { resources.contains { $0.selectors.contains { $0.vdpaType != nil } } }

@@ -63,7 +63,8 @@ struct ResourceSelector: Sendable, Hashable {
             && agreesPort(member.port ?? function, index: function.index)
             && isOne(of: linkTypes, Self.linkType(member.function.link ?? member.port?.link))
             && agreesFiles(PCIReader.path(function.pci.address), node.files)
-            && (profiles == nil || isOne(of: profiles, node.packages?.package(of: member)))
+            && (profiles == nil || isOne(of: profiles, node.firmware?.package(of: member)))
+            && (pKeys == nil || isOne(of: pKeys, node.firmware?.partitionKey(of: member)))
             && (vdpaType == nil || node.vdpaDevices[function.pci.address]?.first?.use?.rawValue == vdpaType)
     }
 
@@ -99,15 +100,7 @@ struct ResourceSelector: Sendable, Hashable {
 
     /// What only the files below a device's folder tell.
     private func agreesFiles(_ path: String, _ files: any FileTree) -> Bool {
-        if isRDMA || pKeys != nil {
-            // The folder stays while the device is in a pod's namespace, and looks empty from here.
-            guard let devices = (try? files.entries("\(path)/infiniband")) ?? nil else { return false }
-            if let pKeys {
-                guard let device = devices.first else { return false }
-                let key = (try? files.text("\(path)/infiniband/\(device)/ports/1/pkeys/0")) ?? nil
-                guard let key, pKeys.contains(key) else { return false }
-            }
-        }
-        return true
+        // The folder stays while the device is in a pod's namespace, and looks empty from here.
+        !isRDMA || ((try? files.entries("\(path)/infiniband")) ?? nil) != nil
     }
 }

@@ -51,7 +51,7 @@ final class ResourceServer: Sendable {
     /// Takes over what the resource has now, and tells the kubelet when that is something else. Returns whether it is.
     func update(_ resource: NodeResource, _ devices: [PluginDevice]) -> Bool {
         state.withLock { state in
-            state.resource = resource.following(state.resource)
+            state.resource = resource
             guard state.devices != devices else { return false }
             state.devices = devices
             Self.tell(state)
