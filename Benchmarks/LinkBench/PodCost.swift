@@ -26,6 +26,7 @@ struct PodCost {
     func measure(_ rounds: Int) throws {
         var host = try RouteNetlink.open()
         let index = try host.link(named: port).index
+        let number = try self.number
         let descriptor = open(namespace, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { fail("\(namespace) cannot be opened") }
         let own = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC)
@@ -35,21 +36,21 @@ struct PodCost {
         guard sluice_setns(own, 0x4000_0000) == 0 else { fail("the host's namespace cannot be entered") }
         for _ in 0..<rounds {
             var start = ContinuousClock.now
-            try add(index, descriptor, &host, &pod)
+            try add(index, number, descriptor, &host, &pod)
             report("kernelADD", start)
             start = .now
-            try delete(index, &host)
+            try delete(index, number, &host)
             report("kernelDEL", start)
         }
     }
 
     private func add(
-        _ index: Int32, _ descriptor: Int32, _ host: inout RouteNetlink, _ pod: inout RouteNetlink
+        _ index: Int32, _ number: UInt32, _ descriptor: Int32, _ host: inout RouteNetlink, _ pod: inout RouteNetlink
     ) throws {
         var settings = VirtualFunctionSettings()
         settings.vlans = [VLAN(id: 100)]
         settings.mac = mac
-        try host.set([VirtualFunctionChange(index: try number, settings: settings)], of: index)
+        try host.set([VirtualFunctionChange(index: number, settings: settings)], of: index)
         if mac != nil {
             put(function, "/sys/bus/pci/drivers/igbvf/unbind")
             put(function, "/sys/bus/pci/drivers/igbvf/bind")
@@ -64,13 +65,13 @@ struct PodCost {
     }
 
     /// The netdev goes with its driver, wherever it is.
-    private func delete(_ index: Int32, _ host: inout RouteNetlink) throws {
+    private func delete(_ index: Int32, _ number: UInt32, _ host: inout RouteNetlink) throws {
         put(function, "/sys/bus/pci/drivers/igbvf/unbind")
         put("1", "/sys/bus/pci/devices/\(function)/reset")
         var settings = VirtualFunctionSettings()
         settings.vlans = []
         if mac != nil { settings.mac = MACAddress(rawValue: 0x0200_0000_0900) }
-        try host.set([VirtualFunctionChange(index: try number, settings: settings)], of: index)
+        try host.set([VirtualFunctionChange(index: number, settings: settings)], of: index)
         put(function, "/sys/bus/pci/drivers/igbvf/bind")
     }
 

@@ -1,4 +1,3 @@
-import HostFile
 import Netlink
 import PCI
 import SRIOV
@@ -15,18 +14,11 @@ struct DeviceHealthTests {
 
     /// A VF of a pool for pods, on a port with a carrier.
     private func member() throws -> Pool.Member {
-        let kernel = FakeKernel.lab()
-        let port = try #require(try HostReader(kernel: kernel).read().physicalFunctions.first)
-        try kernel.writer.write(
-            WriteRequest(path: "\(PCIReader.path(port.pci.address))/sriov_numvfs", value: "1", operation: "test"),
-            deadline: .seconds(1))
         let text = """
             physicalFunctions: [{ match: { netdev: ens10 }, virtualFunctions: 1, driver: kernel }]
             pools: { pods: { for: kubernetes, functions: [{ physicalFunction: ens10 }] } }
             """
-        let pools = PoolSet(
-            try HostFile.parse(text, file: "host.yaml"), host: try HostReader(kernel: kernel).read(),
-            files: kernel.files, knownSerials: [:])
+        let pools = try PoolSet.lab(text, virtualFunctions: 1)
         var member = try #require(pools.allMembers.first)
         member.port?.link?.flags.insert(.up)
         member.port?.link?.state = .up

@@ -43,11 +43,6 @@ struct DevicePluginTests {
 
     @Test("A container is told of its functions by address, with their nodes and what its list adds")
     func information() throws {
-        let kernel = FakeKernel.lab()
-        let port = try #require(try HostReader(kernel: kernel).read().physicalFunctions.first)
-        try kernel.writer.write(
-            WriteRequest(path: "\(PCIReader.path(port.pci.address))/sriov_numvfs", value: "2", operation: "test"),
-            deadline: .seconds(1))
         let text = """
             physicalFunctions: [{ match: { netdev: ens10 }, virtualFunctions: 2 }]
             pools:
@@ -57,9 +52,7 @@ struct DevicePluginTests {
                 functions: [{ physicalFunction: ens10 }]
                 deviceNodes: [rdma, vhostNet]
             """
-        let pools = PoolSet(
-            try HostFile.parse(text, file: "host.yaml"), host: try HostReader(kernel: kernel).read(),
-            files: kernel.files, knownSerials: [:])
+        let pools = try PoolSet.lab(text, virtualFunctions: 2)
         let pool = try #require(pools.pools.first)
         var resource = try #require(NodeResource(pool))
         let ids = resource.members.map { "\($0.function.pci.address)" }

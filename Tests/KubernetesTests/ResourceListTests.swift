@@ -1,4 +1,3 @@
-import HostFile
 import KubeletAPI
 import Netlink
 import PCI
@@ -13,20 +12,12 @@ import Testing
 struct ResourceListTests {
     /// The lab's four ports with two VFs each, the last one's in a pool.
     private func pools() throws -> PoolSet {
-        let kernel = FakeKernel.lab()
-        for port in try HostReader(kernel: kernel).read().physicalFunctions {
-            try kernel.writer.write(
-                WriteRequest(path: "\(PCIReader.path(port.pci.address))/sriov_numvfs", value: "2", operation: "test"),
-                deadline: .seconds(1))
-        }
         let ports = ["ens10", "ens11", "ens12", "ens13"]
         let text =
             "physicalFunctions:\n"
             + ports.map { "  - { match: { netdev: \($0) }, virtualFunctions: 2, driver: kernel }\n" }.joined()
             + "pools: { held: { functions: [{ physicalFunction: ens13 }] } }\n"
-        return PoolSet(
-            try HostFile.parse(text, file: "host.yaml"), host: try HostReader(kernel: kernel).read(),
-            files: kernel.files, knownSerials: [:])
+        return try PoolSet.lab(text, virtualFunctions: 2, ports: 4)
     }
 
     private func list(_ resources: String) throws -> ResourceList {

@@ -1,4 +1,3 @@
-import HostFile
 import KubeletAPI
 import Netlink
 import PCI
@@ -13,15 +12,8 @@ import Testing
 struct ResourceSelectorTests {
     /// A VF of the lab's first port.
     private func member() throws -> Pool.Member {
-        let kernel = FakeKernel.lab()
-        let port = try #require(try HostReader(kernel: kernel).read().physicalFunctions.first)
-        try kernel.writer.write(
-            WriteRequest(path: "\(PCIReader.path(port.pci.address))/sriov_numvfs", value: "1", operation: "test"),
-            deadline: .seconds(1))
         let text = "physicalFunctions: [{ match: { netdev: ens10 }, virtualFunctions: 1, driver: kernel }]\n"
-        let pools = PoolSet(
-            try HostFile.parse(text, file: "host.yaml"), host: try HostReader(kernel: kernel).read(),
-            files: kernel.files, knownSerials: [:])
+        let pools = try PoolSet.lab(text, virtualFunctions: 1)
         return try #require(pools.others.first)
     }
 

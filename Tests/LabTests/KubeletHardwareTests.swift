@@ -67,10 +67,10 @@ extension LabSuite.KubeletTests {
             try Lab.wait(for: "the loss of what was given") {
                 try ids[..<3].allSatisfy { try lease($0)?.state == "lost" }
             }
-            // A pod of sriov-cni's, and one of this program's: both can go all the same.
+            // A pod of sriov-cni's, which had an allocation too, and one of this program's: both can go all the same.
             let former = "/var/lib/cni/sriov"
+            defer { _ = try? Lab.run(["rm", "-rf", former]) }
             let record = try Pod.configuration(["deviceID": ids[2], "vlan": 5], network: "former")
-            // It had an allocation too, when the agent came.
             try Lab.run(["sh", "-c", "mkdir -p \(former)/pci; echo '\(record)' >\(former)/container-former-net1"])
             try Pod.delete(record, container: "container-former")
             #expect(try LiveFileTree().entries(former) == ["pci"] && lease(ids[2]) == nil)

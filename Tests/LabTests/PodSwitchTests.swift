@@ -30,6 +30,7 @@ extension LabSuite {
                 "physicalFunctions: [{ match: { netdev: ens10 }, virtualFunctions: 4, driver: kernel }]\n",
                 arguments: ["--kubelet", "/tmp/kubelet", "--resource-list", list])
             try Lab.run(["mkdir", "/tmp/cni-bin"])
+            defer { _ = try? Lab.run(["rm", "-rf", "/tmp/cni-bin"]) }
             let plugin = try Command(["sh", "-c", "command -v sluice-cni"]).finish().output.split(separator: "\n")
             let installed = try Lab.sluice(
                 "k8s", "install-cni", "--to", "/tmp/cni-bin", "--replace-sriov-cni", "--from",
@@ -46,7 +47,8 @@ extension LabSuite {
                 #expect(answer.envs["PCIDEVICE_INTEL_COM_ETH0"] == device)
                 // multus says which device it is.
                 let configuration = """
-                    {"type":"sriov","cniVersion":"0.3.1","name":"sriov-network","deviceID":"\(device)","logLevel":"info",\
+                    {"type":"sriov","cniVersion":"0.3.1","name":"sriov-network","deviceID":"\(device)","vlan":0,\
+                    "logLevel":"info",\
                     "ipam":{"type":"host-local","subnet":"10.8.0.0/24","dataDir":"/tmp/cni-addresses"}}
                     """
                 let pod = try Pod("switched")
@@ -58,6 +60,8 @@ extension LabSuite {
                         "exec /tmp/cni-bin/sriov <\(file)",
                     ]).finish()
                     #expect(result.status == 0, "\(command): \(result)")
+                    #expect(
+                        try pod.run("ip", "link", "show", "net1").status == (command == "ADD" ? 0 : 1), "\(command)")
                     let address = try pod.run("ip", "-o", "address", "show", "net1").output
                     #expect(address.contains("10.8.0.2/24") == (command == "ADD"), "\(command): \(address)")
                 }

@@ -284,8 +284,8 @@ public final class DevicePlugin: Sendable {
         if now.count > resources.count { askLater(in: .seconds(5)) }
     }
 
-    /// A list that selects by what firmware tells is taken over when that is known, or its functions would be another resource's for a
-    /// moment. A card that does not answer does not keep the others from being told of.
+    /// A list that selects by what firmware tells is taken over when that is known, or its functions would be another
+    /// resource's for a moment. A card that does not answer does not keep the others from being told of.
     private func takeOver(_ list: ResourceList) async {
         guard !list.firmwareQuestions.isEmpty else { return configuration.withLock { $0.list = list } }
         let file = configuration.withLock { $0.file }

@@ -69,8 +69,9 @@ final class PodResources: Sendable {
                 let address = member.function.pci.address
                 guard let pod = pods["\(resource.name)"]?["\(address)"] else { continue }
                 // Of a lease that has begun since, the answer says nothing.
-                if let lease = manager.lease(at: address), !leases.contains(where: { $0.id == lease.id }) { continue }
-                if let lease = manager.lease(at: address), lease.state == .lost, lease.consumer == resource.consumer {
+                let lease = manager.lease(at: address)
+                if let lease, !leases.contains(where: { $0.id == lease.id }) { continue }
+                if let lease, lease.state == .lost, lease.consumer == resource.consumer {
                     returned.append((lease, pod))
                 } else {
                     try? await hold(address, resource.consumer, pod)
